@@ -1,0 +1,70 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Command asks a part of Porthole to do something. Like an Event it is plain
+// data, so that it can cross a process boundary as JSON.
+type Command struct {
+	Name string            `json:"name"` // "camera.off", "server.mode", …: part, dot, verb
+	Args map[string]string `json:"args,omitempty"`
+}
+
+// Reply is the answer to a Command that was carried out.
+type Reply struct {
+	Text string `json:"text,omitempty"`
+}
+
+// Handler carries out a command. It may block; it ends when ctx does.
+type Handler func(ctx context.Context, c Command) (Reply, error)
+
+// ErrNoHandler means that nothing that runs here knows the command.
+var ErrNoHandler = errors.New("nothing here handles this command")
+
+// Handle registers the handler of a command and returns a function that takes
+// it back. A second handler for one name replaces the first.
+func (b *Bus) Handle(name string, h Handler) (remove func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.handlers == nil {
+		b.handlers = make(map[string]Handler)
+	}
+	b.handlers[name] = h
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.handlers, name)
+	}
+}
+
+// Commands lists the names that have a handler, sorted.
+func (b *Bus) Commands() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.handlers))
+}
+
+// Do carries out c and returns its reply, or an error that wraps ErrNoHandler,
+// the context's, or the handler's own. The command runs on the caller's
+// goroutine.
+func (b *Bus) Do(ctx context.Context, c Command) (Reply, error) {
+	b.mu.Lock()
+	h := b.handlers[c.Name]
+	b.mu.Unlock()
+	if h == nil {
+		return Reply{}, fmt.Errorf("command %q: %w", c.Name, ErrNoHandler)
+	}
+	if err := ctx.Err(); err != nil {
+		return Reply{}, fmt.Errorf("command %q: %w", c.Name, err)
+	}
+	r, err := h(ctx, c)
+	if err != nil {
+		return r, fmt.Errorf("command %q: %w", c.Name, err)
+	}
+	return r, nil
+}

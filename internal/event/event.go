@@ -1,0 +1,108 @@
+// Package event is what the parts of Porthole tell each other: the server, the
+// simulated camera and board, the harness and the load test publish [Event]
+// values on a [Bus]; the command line prints them, the dashboard shows them, and
+// a remote dashboard gets the very same values as JSON lines. In the other
+// direction a [Command] asks one of the parts to do something and carries the
+// reply back.
+//
+//	server ─┐                       ┌─ printer (rig sim)
+//	camera ─┼─ Publish ─▶ Bus ─▶ Subscription ─ dashboard, in process
+//	board  ─┤    ▲  │             └─ JSON lines ─ dashboard, attached
+//	load   ─┘    │  └─ Snapshot: the state that all events so far add up to
+//	             └───── Do(Command) ── dashboard, scenarios
+//
+// Publishing never blocks and never fails: a subscriber that does not keep up
+// loses its oldest events and is told how many.
+package event
+
+import "time"
+
+// Source names the part that publishes.
+type Source string
+
+// The parts of Porthole that publish events.
+const (
+	Server Source = "server"
+	Camera Source = "camera" // the network side of a board, simulated or not
+	Board  Source = "board"  // the serial side of a board, simulated or not
+	Load   Source = "load"
+	Bench  Source = "bench" // the harness and the process itself
+)
+
+// Kind says what happened and with it which detail of an [Event] is set.
+type Kind string
+
+const (
+	// Uploaded: a camera sent a frame and has its reply. Frame is set.
+	Uploaded Kind = "uploaded"
+	// UploadFailed: a camera could not send a frame. Text says why.
+	UploadFailed Kind = "upload-failed"
+	// Accepted: the server took a frame in. Frame is set.
+	Accepted Kind = "accepted"
+	// Rejected: the server refused an upload. Status is the HTTP status, Text the reason.
+	Rejected Kind = "rejected"
+	// Published: the public sees a new picture. Frame is set. Never part of a
+	// public answer: Frame.Live tells live from replay.
+	Published Kind = "published"
+	// ModeChanged: what the public is shown changed. Mode is set.
+	ModeChanged Kind = "mode"
+	// Console: a line from a board's serial console, in Text.
+	Console Kind = "console"
+	// Note: something worth a line, in Text.
+	Note Kind = "note"
+	// LoadSample: one second of a load test. Load is set.
+	LoadSample Kind = "load-sample"
+)
+
+// Event is one thing that happened. It is a plain value: sent over the wire as
+// one JSON object, compared with ==, never changed after Publish. Details that
+// do not belong to its Kind are zero.
+type Event struct {
+	// Seq counts the events of one bus from 1; a gap means lost events.
+	Seq    uint64    `json:"seq"`
+	Time   time.Time `json:"time"`
+	Source Source    `json:"source"`
+	Kind   Kind      `json:"kind"`
+	// Name tells several boards or cameras apart; empty where there is one.
+	Name   string     `json:"name,omitempty"`
+	Text   string     `json:"text,omitempty"`
+	Status int        `json:"status,omitempty"`
+	Frame  FrameInfo  `json:"frame,omitzero"`
+	Mode   Mode       `json:"mode,omitempty"`
+	Load   LoadFigure `json:"load,omitzero"`
+}
+
+// FrameInfo describes one frame without its pixels.
+type FrameInfo struct {
+	Seq    uint64 `json:"seq"`   // counted by whoever publishes the event
+	Bytes  int    `json:"bytes"` // of the JPEG
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	// Took is the time from the first byte to the reply.
+	Took time.Duration `json:"took,omitempty"`
+	// Live is the truth about a published frame: the camera's, not the loop's.
+	Live bool `json:"live,omitempty"`
+}
+
+// Mode is what the public is shown.
+type Mode string
+
+const (
+	Waiting Mode = "waiting" // nothing yet
+	Live    Mode = "live"    // the camera's newest frame
+	Loop    Mode = "loop"    // the recorded loop
+)
+
+// LoadFigure is one second of a load test.
+type LoadFigure struct {
+	At       time.Duration `json:"at"` // since the start of the run
+	Viewers  int           `json:"viewers"`
+	Polls    uint64        `json:"polls"`
+	Errors   uint64        `json:"errors"`
+	Skipped  uint64        `json:"skipped"`
+	Bytes    uint64        `json:"bytes"`
+	AgeP50   time.Duration `json:"age_p50"`
+	AgeP99   time.Duration `json:"age_p99"`
+	DoneP99  time.Duration `json:"done_p99"` // planned to done
+	Finished bool          `json:"finished,omitempty"`
+}

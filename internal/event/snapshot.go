@@ -1,0 +1,57 @@
+package event
+
+import "time"
+
+// Snapshot is the state that a stream of events adds up to: what a dashboard
+// shows that joins late. It is a pure function of the events, so that an
+// attached dashboard and one in process agree.
+type Snapshot struct {
+	Seq  uint64    `json:"seq"`  // of the newest event
+	Time time.Time `json:"time"` // of the newest event
+
+	Mode      Mode      `json:"mode,omitempty"` // the truth, not what viewers can tell
+	ModeSince time.Time `json:"mode_since,omitzero"`
+
+	Uploads      uint64    `json:"uploads"`  // sent by a camera
+	Failures     uint64    `json:"failures"` // of a camera to send
+	Accepted     uint64    `json:"accepted"` // by the server
+	Rejected     uint64    `json:"rejected"` // by the server
+	Published    uint64    `json:"published"`
+	LastUpload   FrameInfo `json:"last_upload,omitzero"`
+	LastAccepted FrameInfo `json:"last_accepted,omitzero"`
+	LastShown    FrameInfo `json:"last_shown,omitzero"`
+	AcceptedAt   time.Time `json:"accepted_at,omitzero"`
+	ShownAt      time.Time `json:"shown_at,omitzero"`
+
+	LastProblem string     `json:"last_problem,omitempty"`
+	ProblemAt   time.Time  `json:"problem_at,omitzero"`
+	Load        LoadFigure `json:"load,omitzero"`
+}
+
+// Apply folds one event in.
+func (s *Snapshot) Apply(e Event) {
+	s.Seq, s.Time = e.Seq, e.Time
+	switch e.Kind {
+	case Uploaded:
+		s.Uploads++
+		s.LastUpload = e.Frame
+	case UploadFailed:
+		s.Failures++
+		s.LastProblem, s.ProblemAt = e.Text, e.Time
+	case Accepted:
+		s.Accepted++
+		s.LastAccepted, s.AcceptedAt = e.Frame, e.Time
+	case Rejected:
+		s.Rejected++
+		s.LastProblem, s.ProblemAt = e.Text, e.Time
+	case Published:
+		s.Published++
+		s.LastShown, s.ShownAt = e.Frame, e.Time
+	case ModeChanged:
+		s.Mode, s.ModeSince = e.Mode, e.Time
+	case LoadSample:
+		s.Load = e.Load
+	case Console, Note:
+		// lines are history, not state
+	}
+}
