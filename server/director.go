@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"porthole/internal/event"
+)
+
+// Truth is what the public is really shown. It is for the admin side only.
+type Truth struct {
+	Mode  event.Mode `json:"mode"`
+	Since time.Time  `json:"since"`
+	// Accepted counts the frames taken from the camera; AcceptedAt is when the
+	// newest arrived.
+	Accepted   uint64    `json:"accepted"`
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
+	// Published counts pictures shown, of either kind.
+	Published uint64 `json:"published"`
+}
+
+// upload is a frame that passed the checks. It is immutable.
+type upload struct {
+	seq      uint64
+	camera   string
+	received []byte // as it arrived
+	picture  []byte // what may be shown of it
+	w, h     int
+	at       time.Time
+}
+
+// mailbox holds the newest upload for the director. A newer one replaces one
+// that was not taken yet, so that ingest never waits.
+type mailbox struct {
+	wake chan struct{} // holds a token while there may be something to take
+
+	mu     sync.Mutex
+	newest *upload
+}
+
+func (m *mailbox) put(u *upload) {
+	m.mu.Lock()
+	// Two uploads may overtake each other on their way here.
+	if m.newest == nil || m.newest.seq < u.seq {
+		m.newest = u
+	}
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox) take() *upload {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u := m.newest
+	m.newest = nil
+	return u
+}
+
+// Direct decides what the public is shown, until ctx ends: every accepted frame
+// at once; after Config.Offline without one, the recorded loop, a picture each
+// Config.Period; the camera again with its first good frame. Until a camera has
+// sent anything the loop plays, so that a page is never empty.
+//
+// It is the only writer of the current publication.
+func (s *Server) Direct(ctx context.Context) {
+	s.setMode(event.Loop, "no frame yet")
+	s.playLoop()
+	next := time.NewTimer(s.cfg.Period)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.accepted.wake:
+			u := s.accepted.take()
+			if u == nil {
+				continue
+			}
+			s.update(func(t *Truth) { t.Accepted, t.AcceptedAt = u.seq, u.at })
+			s.setMode(event.Live, "frame accepted")
+			s.show(u.picture, event.FrameInfo{Seq: u.seq, Width: u.w, Height: u.h, Live: true})
+			// From the arrival, not from now: a busy moment does not prolong the feed.
+			next.Reset(max(0, s.cfg.Offline-time.Since(u.at)))
+		case <-next.C:
+			s.setMode(event.Loop, "camera silent for "+s.cfg.Offline.String())
+			s.playLoop()
+			next.Reset(s.cfg.Period)
+		}
+	}
+}
+
+// playLoop shows the next picture of the loop. A picture that cannot be read
+// leaves the previous one in place.
+func (s *Server) playLoop() {
+	picture, info, err := s.cfg.Loop.next()
+	if err != nil {
+		s.cfg.Log.Error("loop picture not shown", "error", err)
+		return
+	}
+	s.show(picture, info)
+}
+
+func (s *Server) show(picture []byte, info event.FrameInfo) {
+	p := s.publisher.publish(picture, time.Now())
+	s.current.Store(p)
+	info.Bytes = len(picture)
+	s.update(func(t *Truth) { t.Published = s.publisher.seq })
+	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Published, Time: p.at, Frame: info})
+}
+
+func (s *Server) setMode(mode event.Mode, why string) {
+	if s.truth.Load().Mode == mode {
+		return
+	}
+	s.update(func(t *Truth) { t.Mode, t.Since = mode, time.Now() })
+	s.cfg.Log.Info("public picture changed", "mode", string(mode), "why", why)
+	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.ModeChanged, Mode: mode, Text: why})
+}
+
+// update replaces the truth. Only the director's goroutine calls it.
+func (s *Server) update(change func(*Truth)) {
+	t := *s.truth.Load()
+	change(&t)
+	s.truth.Store(&t)
+}

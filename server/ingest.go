@@ -1,0 +1,162 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"porthole/internal/event"
+	"porthole/internal/frame"
+	"porthole/internal/wire"
+)
+
+// envelope is how much an upload's body may be larger than its picture: the
+// multipart delimiters, headers and small fields that browsers and curl add.
+const envelope = 16 << 10
+
+func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	u, p := s.ingest(w, r)
+	if p != nil {
+		s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Rejected, Status: p.status, Text: p.Error})
+		s.cfg.Log.Info("upload refused", "status", p.status, "error", p.Error)
+		// What is left of the body is not worth reading. Without this the
+		// answer would wait for it (esp32-wire 1.4).
+		w.Header().Set("Connection", "close")
+		p.serve(w)
+		return
+	}
+	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Accepted, Name: u.camera, Frame: event.FrameInfo{
+		Seq: u.seq, Bytes: len(u.received), Width: u.w, Height: u.h, Took: time.Since(start)}})
+	w.Header()["Cache-Control"] = noStore
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, "Success\n")
+}
+
+// ingest takes one upload in: who, how much, what, in this order, so that the
+// cheapest check refuses first and nothing is read for a stranger.
+func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *problem) {
+	camera, p := s.authenticate(r)
+	if p != nil {
+		return nil, p
+	}
+	limit := s.cfg.Limits.WithDefaults()
+	if r.ContentLength > int64(limit.MaxBytes+envelope) {
+		return nil, tooLarge(limit)
+	}
+	select {
+	case s.uploads <- struct{}{}:
+		defer func() { <-s.uploads }()
+	default:
+		return nil, &problem{http.StatusTooManyRequests, fmt.Sprintf("%d uploads are being read already", cap(s.uploads)), "send one frame at a time and wait for the answer"}
+	}
+	b := newBody(w, r, s.cfg.Body)
+	received, err := readBody(b, r.Header.Get("Content-Type"), limit)
+	if err != nil {
+		return nil, bodyProblem(err, limit)
+	}
+	b.finish()
+	// The sketch announces 1,024 bytes more than it sends when the picture is a
+	// multiple of them (esp32-wire 1.4): the picture ended early, and waiting
+	// for the rest would stall the camera. A final line break may be on its way.
+	if missing := r.ContentLength - b.n; missing > int64(len("\r\n")) {
+		return nil, &problem{http.StatusUnprocessableEntity, fmt.Sprintf("upload is cut: %d of the announced %d bytes are missing", missing, r.ContentLength), "send Content-Length bytes; the multipart body ended before"}
+	}
+	picture, info, err := frame.Clean(received, limit)
+	if err != nil {
+		return nil, frameProblem(err)
+	}
+	u := &upload{
+		seq: s.acceptSeq.Add(1), camera: camera,
+		received: received, picture: picture, w: info.Width, h: info.Height, at: time.Now(),
+	}
+	s.received.Store(u)
+	s.accepted.put(u)
+	return u, nil
+}
+
+// authenticate checks the token. The answer is the same for every wrong token.
+func (s *Server) authenticate(r *http.Request) (camera string, _ *problem) {
+	header := r.Header.Get("Authorization")
+	scheme, token, _ := strings.Cut(header, " ")
+	switch {
+	case header == "":
+		return "", &problem{http.StatusUnauthorized, "no token", "send the header Authorization: Bearer TOKEN"}
+	case !strings.EqualFold(scheme, "Bearer"):
+		return "", &problem{http.StatusUnauthorized, "no bearer token", "write the word Bearer and a space before the token: Authorization: Bearer TOKEN"}
+	}
+	camera, ok := s.cfg.Tokens.Camera(strings.TrimSpace(token))
+	if !ok {
+		return "", &problem{http.StatusUnauthorized, "wrong token", "make one with: porthole token new"}
+	}
+	return camera, nil
+}
+
+// errMediaType means that the body is neither a form nor a picture.
+var errMediaType = errors.New("unsupported content type")
+
+// readBody returns the picture of a multipart form or of a plain JPEG body.
+func readBody(b *body, contentType string, limit frame.Limits) ([]byte, error) {
+	media, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err == nil && media == "image/jpeg":
+		data, err := io.ReadAll(io.LimitReader(b, int64(limit.MaxBytes)+1))
+		if err == nil && len(data) > limit.MaxBytes {
+			err = &wire.Error{Kind: wire.TooLarge}
+		}
+		return data, err
+	case media == "multipart/form-data":
+		return wire.ReadUpload(b, contentType, wire.FieldName, wire.ReadLimits{MaxFile: limit.MaxBytes})
+	default:
+		return nil, fmt.Errorf("%w %.60q", errMediaType, contentType)
+	}
+}
+
+func tooLarge(limit frame.Limits) *problem {
+	return &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("picture is larger than %d bytes", limit.MaxBytes), "lower the camera's resolution or quality, or raise --max-bytes"}
+}
+
+func bodyProblem(err error, limit frame.Limits) *problem {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &problem{http.StatusRequestTimeout, "upload is too slow", "the connection is weaker than the server's minimum rate; send smaller pictures"}
+	}
+	if errors.Is(err, errMediaType) {
+		return &problem{http.StatusUnsupportedMediaType, err.Error(), "send multipart/form-data with the field img, or image/jpeg"}
+	}
+	if e, ok := errors.AsType[*wire.Error](err); ok {
+		switch e.Kind {
+		case wire.TooLarge:
+			return tooLarge(limit)
+		case wire.NoField:
+			return &problem{http.StatusBadRequest, `form has no file field "img"`, "name the field img: curl -F img=@photo.jpg"}
+		case wire.Cut:
+			return &problem{http.StatusBadRequest, "upload is cut: the form does not end", "the connection broke, or Content-Length is too small"}
+		}
+		return &problem{http.StatusBadRequest, err.Error(), "send one multipart/form-data form with the file field img"}
+	}
+	return &problem{http.StatusBadRequest, "upload is cut: " + err.Error(), "the connection broke before the body ended"}
+}
+
+func frameProblem(err error) *problem {
+	p := &problem{http.StatusUnprocessableEntity, err.Error(), "send a complete baseline JPEG"}
+	if e, ok := errors.AsType[*frame.Error](err); ok {
+		switch e.Kind {
+		case frame.NotJPEG:
+			p.status, p.Hint = http.StatusUnsupportedMediaType, "the field img must hold a JPEG picture"
+		case frame.TooLarge:
+			p.status, p.Hint = http.StatusRequestEntityTooLarge, "lower the camera's resolution or quality, or raise --max-bytes"
+		case frame.TooBig:
+			p.Hint = "lower the camera's resolution, or raise --max-width and --max-height"
+		case frame.Cut:
+			p.Hint = "the picture's end is missing; the camera sent it before it was complete"
+		case frame.Progressive:
+			p.Hint = "save the picture as a baseline JPEG"
+		}
+	}
+	return p
+}

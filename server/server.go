@@ -1,0 +1,186 @@
+// Package server is the production frame server: it takes frames from a camera
+// and shows the newest one to any number of viewers; when the camera is
+// silent it plays a recorded loop instead.
+//
+//	POST /upload ─▶ ingest ─▶ picture ─▶ director ─▶ publication ─▶ GET /latest
+//	   token,        marker     cleaned   live or loop,  immutable     GET /status
+//	   limits        walk       JPEG      one for all    response
+//
+// The steps are separate on purpose: what may be shown (ingest), how it looks
+// (picture), when and whether it is shown (director) and how it is sent
+// (publication) change for different reasons.
+//
+// A public answer never tells live from loop: both go through the same
+// publication with fresh ETags and the same headers. The truth is on the admin
+// handler only, which is meant for a listener of its own on loopback.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"porthole/internal/event"
+	"porthole/internal/frame"
+	"porthole/server/web"
+)
+
+// Defaults of [Config].
+const (
+	DefaultPeriod  = 2 * time.Second  // between two frames of the camera and of the loop
+	DefaultOffline = 10 * time.Second // of silence until the loop plays
+)
+
+// Config is what a Server needs. The zero value of every field but Tokens and
+// Loop means its default.
+type Config struct {
+	// Tokens knows who may upload. Required.
+	Tokens *Tokens
+	// Loop is played while no camera sends. Required; see [EmbeddedLoop] and [OpenLoop].
+	Loop *Loop
+	// Period is the time one frame of the loop is shown.
+	Period time.Duration
+	// Offline is how long the newest frame of the camera is shown before the loop plays.
+	Offline time.Duration
+	// Limits apply to every uploaded frame.
+	Limits frame.Limits
+	// Body bounds how slowly an upload may arrive.
+	Body BodyRate
+	// MaxUploads is how many uploads may be read at the same time (default 8).
+	MaxUploads int
+	// Events receives what happens; nil for nobody.
+	Events *event.Bus
+	// Log receives what an operator should know; nil discards.
+	Log *slog.Logger
+}
+
+// Server is the frame server. It is an http.Handler for the public side;
+// [Server.Admin] is the handler of the private side. A Server publishes only
+// while [Server.Run] or [Server.Direct] runs.
+type Server struct {
+	cfg       Config
+	public    *http.ServeMux
+	uploads   chan struct{} // one token per upload being read
+	accepted  mailbox
+	publisher *publisher
+	current   atomic.Pointer[publication]
+	received  atomic.Pointer[upload] // the newest accepted upload, for the admin side
+	acceptSeq atomic.Uint64
+	truth     atomic.Pointer[Truth]
+}
+
+// New returns a server for cfg, or an error that says which field is wrong.
+func New(cfg Config) (*Server, error) {
+	switch {
+	case cfg.Tokens == nil:
+		return nil, errors.New("create server: no tokens given")
+	case cfg.Loop == nil:
+		return nil, errors.New("create server: no recorded loop given")
+	case cfg.Period < 0 || cfg.Offline < 0 || cfg.MaxUploads < 0:
+		return nil, fmt.Errorf("create server: negative period %v, offline time %v or upload limit %d", cfg.Period, cfg.Offline, cfg.MaxUploads)
+	}
+	if cfg.Period == 0 {
+		cfg.Period = DefaultPeriod
+	}
+	if cfg.Offline == 0 {
+		cfg.Offline = DefaultOffline
+	}
+	if cfg.MaxUploads == 0 {
+		cfg.MaxUploads = 8
+	}
+	cfg.Body = cfg.Body.withDefaults()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	publisher, err := newPublisher()
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
+	s := &Server{
+		cfg:       cfg,
+		public:    http.NewServeMux(),
+		uploads:   make(chan struct{}, cfg.MaxUploads),
+		accepted:  mailbox{wake: make(chan struct{}, 1)},
+		publisher: publisher,
+	}
+	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now()})
+	s.public.HandleFunc("POST /upload", s.handleUpload)
+	s.public.HandleFunc("GET /latest", s.handleLatest)
+	s.public.HandleFunc("GET /latest.jpg", s.handleLatest)
+	s.public.HandleFunc("GET /status", s.handleStatus)
+	s.public.HandleFunc("GET /healthz", s.handleHealth)
+	s.public.HandleFunc("GET /readyz", s.handleReady)
+	web.Register(s.public)
+	return s, nil
+}
+
+// ServeHTTP answers the public side.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	s.public.ServeHTTP(w, r)
+}
+
+// Run serves the public side on the given listeners and publishes, until ctx
+// ends; then it finishes what is under way, for at most half a second, and
+// returns nil. The listeners are closed in any case.
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	directed := make(chan struct{})
+	go func() {
+		defer close(directed)
+		s.Direct(ctx)
+	}()
+	err := Serve(ctx, s, s.cfg.Log, listeners...)
+	stop()
+	<-directed
+	return err
+}
+
+// shutdownGrace is how long a stopping server waits for requests under way.
+// Ctrl-C is promised to end everything within a second.
+const shutdownGrace = 500 * time.Millisecond
+
+// Serve runs h on the listeners with the deadlines of a server that faces the
+// internet, until ctx ends. It owns the listeners.
+func Serve(ctx context.Context, h http.Handler, log *slog.Logger, listeners ...net.Listener) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		// Above the upload period, so that a camera keeps its connection.
+		IdleTimeout: 75 * time.Second,
+		// A viewer that takes longer than this for one frame is gone. Uploads
+		// move their own deadlines (body.go).
+		WriteTimeout:   30 * time.Second,
+		MaxHeaderBytes: 8 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		go func() { failed <- srv.Serve(ln) }()
+	}
+	var err error
+	waiting := len(listeners)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		waiting--
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if srv.Shutdown(grace) != nil {
+		srv.Close()
+	}
+	for range waiting {
+		<-failed
+	}
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
