@@ -1,0 +1,57 @@
+# Porthole. `make help` lists the targets; `make sim` and `make test` are the
+# two that a fresh machine needs.
+
+GO     ?= go
+PORT   ?= 8443
+HTTP_PORT  ?= 8080
+ADMIN_PORT ?= 9100
+ARGS   ?=
+export GOFLAGS ?= -buildvcs=false
+
+.DEFAULT_GOAL := help
+.PHONY: help sim server loadtest test race fuzz bench lint nightly deps build hil firmware tui conformance loop
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PORT=$(PORT) HTTP_PORT=$(HTTP_PORT) ADMIN_PORT=$(ADMIN_PORT) choose the ports, ARGS=\"…\" adds flags: make sim ARGS=\"--source DIR\""
+
+sim: ## run server, simulated camera and demo page on this machine
+	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
+	@exec bin/rig sim --port $(PORT) --http-port $(HTTP_PORT) --admin-port $(ADMIN_PORT) $(ARGS)
+
+server: ## build the server and run it with a development certificate
+	@mkdir -p bin && $(GO) build -o bin/porthole ./cmd/porthole
+	@exec bin/porthole serve --dev --listen 127.0.0.1:$(PORT) --http 127.0.0.1:$(HTTP_PORT) --admin 127.0.0.1:$(ADMIN_PORT) $(ARGS)
+
+build: ## build both binaries into bin/
+	mkdir -p bin && $(GO) build -trimpath -ldflags=-s -o bin/ ./cmd/...
+
+loadtest: ## 150 viewers for 20 s against a feed in the same process
+	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
+	bin/rig load --viewers 150 --duration 20s $(ARGS)
+
+test: deps ## all tests, with the race detector where it helps
+	./scripts/test.sh
+
+race: ## the tests of everything concurrent, with the race detector, without the cache
+	$(GO) test -race -count=1 ./...
+
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	./scripts/fuzz.sh $${FUZZTIME:-5s}
+
+bench: ## all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+lint: ## gofmt, vet, go fix, shellcheck where it is
+	./scripts/lint.sh
+
+nightly: ## the long runs: fuzzing 10 minutes a target, tests three times
+	FUZZTIME=$${FUZZTIME:-10m} $(MAKE) fuzz
+	$(GO) test -race -count=3 ./...
+
+deps: ## install what the tests need (Debian, root), or say how
+	@./scripts/deps.sh
+
+loop: ## make the built-in loop of the server anew
+	$(GO) test ./server -run TestEmbeddedLoop -update

@@ -1,0 +1,130 @@
+// Package archtest holds the layout of the project as data, and its tests hold
+// the code against it: which package may import which, and which modules each
+// binary may link, each with its reason. A dependency that nobody argued for
+// fails the build.
+package archtest
+
+import "strings"
+
+// layer is a group of packages with the same rights.
+type layer struct {
+	packages []string // patterns: a path, or a path with /... at its end
+	may      []string // what they may import, patterns too
+	why      string   // shown when they import something else
+}
+
+// layout is the map of the project. Arrows go down only; the first layer that
+// names a package decides.
+var layout = []layer{
+	{
+		packages: []string{"cmd/porthole"},
+		may:      []string{"server", "internal/cli", "internal/devca", "internal/frame", "internal/event"},
+		why:      "the deployed binary links the server and nothing of the bench",
+	},
+	{
+		packages: []string{"cmd/rig"},
+		may:      []string{"server", "server/web", "sim", "sim/board", "hil", "loadtest", "tui", "internal/..."},
+		why:      "the bench binary wires the parts together",
+	},
+	{
+		packages: []string{"server"},
+		may:      []string{"server/web", "server/delta", "internal/event", "internal/frame", "internal/wire"},
+		why:      "the server is deployed: no bench code, no simulator, no load test",
+	},
+	{
+		packages: []string{"server/..."},
+		may:      []string{"internal/frame"},
+		why:      "parts of the server do not know the server",
+	},
+	{
+		packages: []string{"sim"},
+		may:      []string{"internal/event", "internal/frame", "internal/scene", "internal/wire"},
+		why:      "the network side of the simulated board knows the wire only: never the server, the harness or the serial side",
+	},
+	{
+		packages: []string{"sim/board"},
+		may: []string{"sim", "internal/boardcfg", "internal/bytequeue", "internal/console", "internal/espimage", "internal/esprom", "internal/event",
+			"internal/nvs", "internal/rfc2217", "internal/slip"},
+		why: "the serial side of the simulated board shares its vocabulary with the harness, but not the harness",
+	},
+	{
+		packages: []string{"hil", "hil/..."},
+		may: []string{"hil", "internal/boardcfg", "internal/bytequeue", "internal/console", "internal/espimage", "internal/esprom", "internal/event",
+			"internal/nvs", "internal/rfc2217", "internal/slip", "internal/cli"},
+		why: "the harness treats a simulated board like a real one, over the cable",
+	},
+	{
+		packages: []string{"loadtest"},
+		may:      []string{"internal/cli", "internal/event", "internal/scene"},
+		why:      "viewers know the public side of a server only",
+	},
+	{
+		packages: []string{"tui"},
+		may:      []string{"internal/event"},
+		why:      "the dashboard sees events and sends commands",
+	},
+	{
+		packages: []string{"internal/conformance"}, // tests only: tests may cross
+		may:      []string{"sim/board", "internal/..."},
+		why:      "the conformance suite flashes the simulated board with foreign tools",
+	},
+	{
+		packages: []string{"internal/..."},
+		may:      []string{"internal/..."},
+		why:      "the vocabulary knows nobody who speaks it",
+	},
+}
+
+// ruleFor returns the layer of a package, given by its path inside the module.
+func ruleFor(path string) (layer, bool) {
+	for _, l := range layout {
+		for _, p := range l.packages {
+			if matches(p, path) {
+				return l, true
+			}
+		}
+	}
+	return layer{}, false
+}
+
+// matches reports whether a path is the pattern or, where the pattern ends in
+// /..., lies below it.
+func matches(pattern, path string) bool {
+	if below, ok := strings.CutSuffix(pattern, "..."); ok {
+		return strings.HasPrefix(path, below)
+	}
+	return pattern == path
+}
+
+// budget is the list of modules that a binary links, with the reason for each.
+type budget struct {
+	binary  string
+	modules map[string]string
+	why     string
+}
+
+var budgets = []budget{
+	{
+		binary: "cmd/porthole",
+		modules: map[string]string{
+			"github.com/alecthomas/kong": "flags, environment and help from one struct; no dependencies of its own",
+		},
+		why: "what is deployed stays small; argue for a new module here before you add it",
+	},
+	{
+		binary: "cmd/rig",
+		modules: map[string]string{
+			"github.com/alecthomas/kong":              "flags, environment and help from one struct",
+			"github.com/tsenart/vegeta/v12":           "the load generator that the load test is built on",
+			"github.com/influxdata/tdigest":           "of vegeta: latency metrics of its own report",
+			"github.com/mailru/easyjson":              "of vegeta: its JSON results",
+			"github.com/josharian/intern":             "of easyjson",
+			"github.com/rs/dnscache":                  "of vegeta: DNS caching",
+			"golang.org/x/net":                        "of vegeta: HTTP/2",
+			"golang.org/x/text":                       "of x/net: international names",
+			"golang.org/x/sync":                       "of dnscache: single flight",
+			"github.com/HdrHistogram/hdrhistogram-go": "latency and age histograms that merge exactly",
+		},
+		why: "the bench may link more than the server, but each module needs its reason",
+	},
+}

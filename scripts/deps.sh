@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond Go. On Debian as root it does so by
+# itself; elsewhere it says what to run. What is missing is an error.
+set -euo pipefail
+
+packages=()
+need() { # command, Debian package
+  command -v "$1" >/dev/null 2>&1 || packages+=("$2")
+}
+
+if [ -z "${PORTHOLE_CHROMIUM:-}" ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then
+  packages+=(chromium)
+fi
+need gcc gcc # the race detector
+
+[ ${#packages[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing: ${packages[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  exit 0
+fi
+
+echo "error: the tests need: ${packages[*]}" >&2
+echo "hint: sudo apt-get install ${packages[*]}" >&2
+exit 1
