@@ -1,0 +1,187 @@
+package loadtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"image/jpeg"
+	"sync"
+	"time"
+
+	"porthole/internal/scene"
+)
+
+// Stamp is what a picture says about itself.
+type Stamp struct {
+	Seq      uint64
+	Captured time.Time
+}
+
+// Stamper reads the stamp of a picture as it came from the server. It returns
+// [ErrNoStamp] for a picture that carries none, [ErrStampDamaged] for one whose
+// stamp cannot be trusted, and any other error for bytes that are no picture.
+type Stamper func(picture []byte) (Stamp, error)
+
+// What a [Stamper] says of a picture that can be shown but not dated.
+var (
+	ErrNoStamp      = errors.New("no picture stamp")
+	ErrStampDamaged = errors.New("damaged picture stamp")
+)
+
+// maxPixels bounds what ReadPicture decodes; an 8-bit colour picture of this
+// size takes 24 MB.
+const maxPixels = 8 << 20
+
+// ReadPicture is the [Stamper] of simulated scenes: a JPEG with the strip that
+// package scene draws.
+func ReadPicture(picture []byte) (Stamp, error) {
+	head, err := jpeg.DecodeConfig(bytes.NewReader(picture))
+	if err != nil {
+		return Stamp{}, fmt.Errorf("read picture: %w", err)
+	}
+	if head.Width*head.Height > maxPixels {
+		return Stamp{}, fmt.Errorf("read picture: %dx%d pixels are too many", head.Width, head.Height)
+	}
+	img, err := jpeg.Decode(bytes.NewReader(picture))
+	if err != nil {
+		return Stamp{}, fmt.Errorf("decode picture: %w", err)
+	}
+	s, err := scene.ReadStamp(img)
+	switch {
+	case errors.Is(err, scene.ErrStampDamaged):
+		return Stamp{}, ErrStampDamaged
+	case err != nil:
+		return Stamp{}, ErrNoStamp
+	}
+	return Stamp{Seq: s.Seq, Captured: s.Captured}, nil
+}
+
+// picture is one distinct picture, shared by all its viewers. Its fields are
+// written once, before done is closed.
+type picture struct {
+	once     sync.Once
+	stamp    Stamp
+	stamped  bool
+	damaged  bool // there is a stamp, but it is not to be trusted
+	source   Source
+	err      error // it cannot be shown at all
+	resolved bool  // guarded by gallery.mu
+}
+
+// dated says whether the picture's age is an age of the live feed.
+func (p *picture) dated() bool { return p.stamped && p.source != Loop }
+
+// maxPictures bounds how many pictures are remembered, the oldest go first. At
+// one every two seconds that is two hours; a picture older than that would be
+// decoded again.
+const maxPictures = 4096
+
+// maxETag is the longest ETag that is used. A longer one is treated as none.
+const maxETag = 512
+
+// collection counts distinct pictures.
+type collection struct {
+	Distinct    uint64
+	Unstamped   uint64 // can be shown, carries no stamp
+	Damaged     uint64 // can be shown, its stamp is not to be trusted
+	NotPictures uint64 // cannot be shown
+}
+
+// gallery remembers every distinct picture by its ETag, or by a hash of its
+// bytes where the server sends no ETag, and has each decoded once.
+type gallery struct {
+	stamper Stamper
+	truth   Truth
+	seed    maphash.Seed
+
+	mu       sync.Mutex
+	pictures map[string]*picture
+	order    []string // ring of keys, oldest at next once it is full
+	next     int
+	found    collection
+}
+
+func newGallery(s Stamper, t Truth) *gallery {
+	return &gallery{stamper: s, truth: t, seed: maphash.MakeSeed(), pictures: make(map[string]*picture)}
+}
+
+// known returns the picture with this ETag if its stamp has been read: then
+// nobody needs its bytes.
+func (g *gallery) known(etag string) *picture {
+	if etag == "" {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.pictures[etag]; p != nil && p.resolved {
+		return p
+	}
+	return nil
+}
+
+// resolve returns the picture with this ETag and these bytes, which arrived
+// complete at the given instant. The first caller decodes; others with the same
+// picture wait for it.
+func (g *gallery) resolve(etag string, body []byte, at time.Time) *picture {
+	if etag == "" {
+		etag = fmt.Sprintf("#%016x", maphash.Bytes(g.seed, body)) // no ETag begins with #
+	}
+	g.mu.Lock()
+	p := g.pictures[etag]
+	if p == nil {
+		p = new(picture)
+		g.remember(etag, p)
+	}
+	g.mu.Unlock()
+
+	p.once.Do(func() {
+		if g.truth != nil {
+			p.source = g.truth.Source(at)
+			if p.source >= sources {
+				p.source = Unknown
+			}
+		}
+		stamp, err := g.stamper(body)
+		switch {
+		case err == nil:
+			p.stamp, p.stamped = stamp, true
+		case errors.Is(err, ErrStampDamaged):
+			p.damaged = true
+		case !errors.Is(err, ErrNoStamp):
+			p.err = err
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		p.resolved = true
+		g.found.Distinct++
+		switch {
+		case p.err != nil:
+			g.found.NotPictures++
+		case p.damaged:
+			g.found.Damaged++
+		case !p.stamped:
+			g.found.Unstamped++
+		}
+	})
+	return p
+}
+
+// remember stores p and forgets the oldest when there are too many.
+func (g *gallery) remember(key string, p *picture) {
+	g.pictures[key] = p
+	if len(g.order) < maxPictures {
+		g.order = append(g.order, key)
+		return
+	}
+	delete(g.pictures, g.order[g.next])
+	g.order[g.next] = key
+	g.next = (g.next + 1) % maxPictures
+}
+
+// collected returns how many distinct pictures there were, by kind.
+func (g *gallery) collected() collection {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.found
+}

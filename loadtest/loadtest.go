@@ -1,0 +1,226 @@
+// Package loadtest puts a crowd of viewers in front of a feed and tells what
+// they saw. A viewer is a browser tab in miniature: it joins, keeps one
+// connection of its own, asks for the newest picture every period with the ETag
+// of the one it shows, and shows what it gets.
+//
+//	schedule ─ gate ─▶ vegeta.Attacker ─▶ transport ─▶ one connection per viewer
+//	 who, when          workers, results     │  ▲         ─▶ server
+//	                                         │  └ busy guard: one poll in flight
+//	                 bytes and ETag ▼        ▼ both latency clocks
+//	                 gallery (stamps) ─▶ recorder: shards of tallies and screens
+//	                                         │ once a second
+//	                              Sample ◀───┴───▶ Report ─▶ objectives, verdict
+//
+// What is measured and how (load-tui 1.2, 3):
+//
+//   - The headline is the age of the picture on the screen, weighted by time: a
+//     picture that arrives with age a and stays for d contributes every age from
+//     a to a+d. It cannot be flattered by a stalled server or generator, because
+//     it is integrated over the viewer's wall clock and not over answers.
+//   - Each poll has two clocks: from when it was planned and from when it was
+//     sent. A poll that falls due while the previous one is in flight is skipped
+//     and counted.
+//   - Ages come from the stamp inside the picture. An ETag is an opaque name: it
+//     says "the same" or "another" and nothing else. Each is decoded once.
+//   - Whether a picture was live or from the recorded loop is told by the admin
+//     side ([Truth]), never guessed from public answers.
+//   - A generator that stalled has measured itself. Its own hiccups and late
+//     polls make the verdict inconclusive.
+package loadtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+// drainPeriods is how many periods polls in flight get to finish after the
+// watch time is over. What is cut off then is counted as unfinished.
+const drainPeriods = 2
+
+// spareWorkers is how many workers there are beside one per viewer: skipped
+// polls need one for a moment, and every other viewer may be busy.
+const spareWorkers = 64
+
+// Run lets the crowd of c watch for c.Duration and returns the report. Once a
+// second it calls emit (which may be nil) with the figures of that second, from
+// the goroutine that called Run; emit must be quick.
+//
+// A target that cannot be tested is an error. A server that fails under test is
+// not: it is in the report. When ctx ends early the report covers the time until
+// then and is returned together with the cause. Nothing runs on after Run
+// returned.
+func Run(ctx context.Context, c Config, emit func(Sample)) (*Report, error) {
+	c = c.withDefaults()
+	target, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.preflight(target); err != nil {
+		return nil, err
+	}
+	r := newRun(ctx, c, target)
+	defer r.close()
+	return r.watch(ctx, emit)
+}
+
+// run is one load test under way.
+type run struct {
+	cfg        Config
+	target     *url.URL
+	start      time.Time
+	ctx        context.Context // of everything in flight
+	cancel     context.CancelCauseFunc
+	schedule   *schedule
+	ledger     *ledger
+	recorder   *recorder
+	gallery    *gallery
+	dialer     *dialer
+	transport  *transport
+	hiccups    *hiccupMeter
+	background sync.WaitGroup
+}
+
+func newRun(ctx context.Context, c Config, target *url.URL) *run {
+	r := &run{
+		cfg:     c,
+		target:  target,
+		start:   time.Now(),
+		ledger:  newLedger(),
+		gallery: newGallery(c.Stamper, c.Truth),
+		hiccups: newHiccupMeter(),
+	}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.schedule = newSchedule(c.Think, c.Period, c.Duration)
+	viewers := make([]viewer, c.Viewers)
+	for i, join := range joins(c) {
+		viewers[i].init(i, target, r.start.Add(join))
+		r.schedule.add(int32(i), join)
+	}
+	r.recorder = newRecorder(viewers, c.FreezeAfter)
+	r.dialer = newDialer(r.ctx, viewers, target, c.Dial)
+	r.transport = newTransport(r)
+	return r
+}
+
+// joins spreads the arrivals over the ramp: one per equal slice of it, at a
+// random point inside, so that phases are random and never all alike.
+func joins(c Config) []time.Duration {
+	rng := rand.New(rand.NewPCG(c.Seed, 0x6a6f696e))
+	at := make([]time.Duration, c.Viewers)
+	for i := range at {
+		at[i] = time.Duration((float64(i) + rng.Float64()) / float64(c.Viewers) * float64(c.Ramp))
+	}
+	return at
+}
+
+// watch runs the test to its end.
+func (r *run) watch(ctx context.Context, emit func(Sample)) (*Report, error) {
+	cpu := processCPU()
+	r.background.Go(func() { r.hiccups.run(r.ctx) })
+
+	// Client first: it replaces transport and timeout, and the options for a
+	// transport panic on one that is not http.Transport. MaxBody(0) keeps vegeta
+	// from collecting bodies; the transport counts them (load-tui 1.1).
+	workers := uint64(r.cfg.Viewers + spareWorkers)
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: r.transport, CheckRedirect: refuseRedirect}),
+		vegeta.MaxBody(0),
+		vegeta.Workers(min(workers, vegeta.DefaultWorkers)),
+		vegeta.MaxWorkers(workers),
+	)
+	defer context.AfterFunc(r.ctx, func() { attacker.Stop() })()
+	hits := attacker.Attack(
+		vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: r.target.String()}),
+		&gate{ctx: r.ctx, start: r.start, schedule: r.schedule, ledger: r.ledger}, 0, attackName)
+	var results resultLog
+	ended := make(chan struct{})
+	r.background.Go(func() {
+		defer close(ended)
+		results = logResults(hits, r.ledger, r.cfg.Results)
+	})
+
+	interrupted := r.sampleUntilEnd(ctx, emit)
+	watched := time.Since(r.start)
+	if !interrupted {
+		watched = r.cfg.Duration
+	}
+	r.recorder.closeScreens(r.start.Add(watched))
+	if !interrupted {
+		r.drain(ctx, ended)
+	}
+	r.cancel(errRunOver)
+	r.background.Wait()
+
+	last := r.recorder.roll(time.Now(), watched)
+	last.Final = true
+	if emit != nil {
+		emit(last)
+	}
+	rep := r.report(watched, processCPU()-cpu)
+	if interrupted {
+		rep.interrupted()
+		return rep, fmt.Errorf("run load: %w", context.Cause(ctx))
+	}
+	if results.err != nil {
+		return rep, fmt.Errorf("write results: %w", results.err)
+	}
+	return rep, nil
+}
+
+// sampleUntilEnd emits a sample per second until the watch time is over and
+// says whether ctx ended it before.
+func (r *run) sampleUntilEnd(ctx context.Context, emit func(Sample)) (interrupted bool) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	end := time.NewTimer(time.Until(r.start.Add(r.cfg.Duration)))
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-end.C:
+			return false
+		case now := <-tick.C:
+			if at := now.Sub(r.start); at < r.cfg.Duration {
+				s := r.recorder.roll(now, at)
+				if emit != nil {
+					emit(s)
+				}
+			}
+		}
+	}
+}
+
+// drain waits for the polls in flight, but not for ever.
+func (r *run) drain(ctx context.Context, ended <-chan struct{}) {
+	limit := time.NewTimer(min(drainPeriods*r.cfg.Period, r.cfg.Timeout))
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+	case <-ctx.Done():
+	}
+}
+
+// close ends whatever is left of the run.
+func (r *run) close() {
+	r.cancel(errRunOver)
+	r.background.Wait()
+	r.transport.base.CloseIdleConnections()
+	r.dialer.close()
+}
+
+// refuseRedirect makes the client hand out a redirect as the answer it is: a
+// viewer of a picture URL does not follow one, and each hit stays one request.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// hostHeader is what the viewers ask for, whatever name their connection has.
+func (r *run) hostHeader() string { return cmp.Or(r.cfg.Host, r.target.Host) }

@@ -1,0 +1,76 @@
+package loadtest
+
+import (
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// The range of timings: 1 µs to 10 minutes at three digits, 160 kB a histogram.
+// What is longer is kept as 10 minutes; the maximum is exact.
+const (
+	timingUnit   = time.Microsecond
+	timingLimit  = 10 * time.Minute
+	timingDigits = 3
+)
+
+// timing is a histogram of durations with three significant digits and an exact
+// mean and maximum.
+type timing struct {
+	h   *hdr.Histogram
+	sum time.Duration
+	max time.Duration
+}
+
+func newTiming() timing {
+	return timing{h: hdr.New(1, int64(timingLimit/timingUnit), timingDigits)}
+}
+
+// record adds one duration. One below zero counts as zero.
+func (t *timing) record(d time.Duration) {
+	d = max(d, 0)
+	t.sum += d
+	t.max = max(t.max, d)
+	// In range by the line above and the next, so there is no error.
+	_ = t.h.RecordValue(int64(min(d, timingLimit) / timingUnit))
+}
+
+// recordStall adds one duration of something that happens every interval and
+// was kept from happening while it lasted: the values that were not recorded
+// meanwhile are filled in.
+func (t *timing) recordStall(d, interval time.Duration) {
+	d = max(d, 0)
+	t.sum += d
+	t.max = max(t.max, d)
+	_ = t.h.RecordCorrectedValue(int64(min(d, timingLimit)/timingUnit), int64(interval/timingUnit))
+}
+
+func (t *timing) add(o *timing) {
+	if o.h.TotalCount() == 0 {
+		return
+	}
+	t.h.Merge(o.h)
+	t.sum += o.sum
+	t.max = max(t.max, o.max)
+}
+
+func (t *timing) reset() {
+	if t.h.TotalCount() > 0 {
+		t.h.Reset()
+	}
+	t.sum, t.max = 0, 0
+}
+
+func (t *timing) count() uint64 { return uint64(t.h.TotalCount()) }
+
+// quantile returns the duration that the share q of the values did not exceed.
+func (t *timing) quantile(q float64) time.Duration {
+	return min(time.Duration(t.h.ValueAtQuantile(q*100))*timingUnit, t.max)
+}
+
+func (t *timing) mean() time.Duration {
+	if n := t.h.TotalCount(); n > 0 {
+		return t.sum / time.Duration(n)
+	}
+	return 0
+}
