@@ -271,6 +271,9 @@ func (r *reader) value(p *page, i int) (Value, Kind) {
 			return Value{}, BadCRC
 		}
 		text, _, _ := strings.Cut(string(b), "\x00")
+		if len(text) >= MaxString {
+			return Value{}, BadSpan // no room for the NUL it lacks
+		}
 		return Text(text), 0
 	case t == blobV1:
 		b, ok := p.data(i)
