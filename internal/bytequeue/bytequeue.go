@@ -22,8 +22,8 @@ type Queue struct {
 	head    int
 	dropped uint64
 	err     error         // set once by Close
-	more    chan struct{} // closed and replaced when bytes, or err, arrive
-	room    chan struct{} // closed and replaced when bytes leave
+	more    chan struct{} // closed when bytes, or err, arrive; nil while nobody waits
+	room    chan struct{} // closed when bytes leave; nil while nobody waits
 
 	deadline deadline
 }
@@ -34,12 +34,7 @@ func New(limit int) *Queue {
 	if limit <= 0 {
 		panic("bytequeue: limit must be positive")
 	}
-	return &Queue{
-		max:      limit,
-		more:     make(chan struct{}),
-		room:     make(chan struct{}),
-		deadline: deadline{expired: make(chan struct{})},
-	}
+	return &Queue{max: limit, deadline: deadline{expired: make(chan struct{})}}
 }
 
 // Offer queues as much of p as fits, never waits, and reports how many bytes
@@ -62,12 +57,12 @@ func (q *Queue) Write(p []byte) (int, error) {
 			q.mu.Unlock()
 			return done, io.ErrClosedPipe
 		}
-		done += q.put(p[done:])
-		room := q.room
-		q.mu.Unlock()
-		if done == len(p) {
+		if done += q.put(p[done:]); done == len(p) {
+			q.mu.Unlock()
 			return done, nil
 		}
+		room := await(&q.room)
+		q.mu.Unlock()
 		<-room
 	}
 }
@@ -107,11 +102,12 @@ func (q *Queue) Read(p []byte) (int, error) {
 			q.mu.Unlock()
 			return n, nil
 		}
-		err, more := q.err, q.more
-		q.mu.Unlock()
-		if err != nil {
+		if err := q.err; err != nil {
+			q.mu.Unlock()
 			return 0, err
 		}
+		more := await(&q.more)
+		q.mu.Unlock()
 		select {
 		case <-more:
 		case <-expired:
@@ -172,7 +168,7 @@ func (q *Queue) Ready() <-chan struct{} {
 		close(c)
 		return c
 	}
-	return q.more
+	return await(&q.more)
 }
 
 // Close ends the queue: nothing more is taken, and readers get err (io.EOF if
@@ -197,9 +193,21 @@ func (q *Queue) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
+// await returns a channel that the next signal closes. The owner's lock is held,
+// for both. With nobody waiting a signal costs nothing, which matters to a chip
+// that hands over single bytes.
+func await(c *chan struct{}) <-chan struct{} {
+	if *c == nil {
+		*c = make(chan struct{})
+	}
+	return *c
+}
+
 func signal(c *chan struct{}) {
-	close(*c)
-	*c = make(chan struct{})
+	if *c != nil {
+		close(*c)
+		*c = nil
+	}
 }
 
 // deadline closes a channel at a settable time, in the manner of net.Pipe.

@@ -146,3 +146,14 @@ func TestReady(t *testing.T) {
 		t.Error("a queue with a byte in it is not ready")
 	}
 }
+
+func BenchmarkOffer(b *testing.B) {
+	q := New(1 << 16)
+	one := []byte{0x55}
+	b.ReportAllocs()
+	for b.Loop() {
+		if q.Offer(one) == 0 {
+			q.Discard()
+		}
+	}
+}
