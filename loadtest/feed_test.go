@@ -62,7 +62,9 @@ type feed struct {
 
 type connKey struct{}
 
-func newFeed(s script) *feed { return &feed{script: s, start: time.Now(), log: make(map[int64][]answered)} }
+func newFeed(s script) *feed {
+	return &feed{script: s, start: time.Now(), log: make(map[int64][]answered)}
+}
 
 func (f *feed) connContext(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, f.conns.Add(1))
@@ -233,4 +235,43 @@ func nearShare(t *testing.T, what string, got, want, tolerance float64) {
 	if math.Abs(got-want) > tolerance {
 		t.Errorf("%s is %v, want %v within %v", what, got, want, tolerance)
 	}
+}
+
+// restarting is a feed in memory that can be stopped and started again.
+type restarting struct {
+	feed *feed
+	down error // what a dial gets meanwhile
+
+	mu      sync.Mutex
+	ln      *netmem.Listener
+	srv     *http.Server
+	serving sync.WaitGroup
+}
+
+func (r *restarting) up() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ln := netmem.Listen()
+	srv := &http.Server{Handler: r.feed, ConnContext: r.feed.connContext}
+	r.ln, r.srv = ln, srv
+	r.serving.Go(func() { srv.Serve(ln) })
+}
+
+func (r *restarting) stop() {
+	r.mu.Lock()
+	srv := r.srv
+	r.ln = nil
+	r.mu.Unlock()
+	srv.Close()
+	r.serving.Wait()
+}
+
+func (r *restarting) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	r.mu.Lock()
+	ln := r.ln
+	r.mu.Unlock()
+	if ln == nil {
+		return nil, r.down
+	}
+	return ln.DialContext(ctx, network, addr)
 }
