@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -334,7 +335,7 @@ func TestReadLimits(t *testing.T) {
 	}{
 		{"met", ReadLimits{MaxFile: 3, MaxParts: 2, MaxHeaderLines: 1, MaxHeaderLine: len(img) + 2, MaxPreamble: 1}, 0},
 		{"not positive", ReadLimits{-1, -1, -1, -1, -1}, 0},
-		{"huge", ReadLimits{1 << 62, 1 << 62, 1 << 62, 1 << 16, 1 << 62}, 0},
+		{"huge", ReadLimits{math.MaxInt, math.MaxInt, math.MaxInt, 1 << 16, math.MaxInt}, 0},
 		{"file", ReadLimits{MaxFile: 2}, TooLarge},
 		{"parts", ReadLimits{MaxParts: 1}, TooManyParts},
 		{"line", ReadLimits{MaxHeaderLine: len(img) + 1}, HeaderTooLong},
