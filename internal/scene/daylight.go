@@ -23,9 +23,9 @@ func exposureAt(seed uint64, t time.Time) exposure {
 	cloud := wave(seed, 1, ms, 95_000)*10>>8 + wave(seed, 2, ms, 23_000)*4>>8 // ±14 of 256
 	drift := wave(seed, 3, ms, 7_000) * 2 >> 8
 	e := exposure{
-		day:   d * (256 + cloud + drift) >> 8,
+		day:   d * (222 + cloud + drift) >> 8,
 		lamp:  (300 - d*7/8) * (256 + drift) >> 8,
-		noise: 300 - d*44/256,
+		noise: 256 - d*56/256,
 	}
 	return e
 }

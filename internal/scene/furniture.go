@@ -34,7 +34,7 @@ func (r *room) keyboard() {
 	}
 	base := quad(-16, -30, 1040, 1060)
 	r.fill(base.moved(0, 5*unit), flat(deskLight, 78))
-	r.fill(base, flat(deskLight, 148))
+	r.fill(base, flat(deskLight, 154))
 	rows := [5][]int32{ // widths of the keys in quarters of a key
 		{4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 8},
 		{6, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6},
@@ -47,8 +47,8 @@ func (r *room) keyboard() {
 		u := int32(0)
 		for _, w := range widths {
 			u0, u1 := u*1024/60+8, (u+w)*1024/60-8
-			r.fill(quad(u0, v0+14, u1, v0+1024/5-14).moved(0, unit), flat(deskLight, 104))
-			r.fill(quad(u0, v0, u1, v0+1024/5-34), flat(deskLight, 196))
+			r.fill(quad(u0, v0+14, u1, v0+1024/5-14).moved(0, unit), flat(deskLight, 142))
+			r.fill(quad(u0, v0, u1, v0+1024/5-34), flat(deskLight, 182))
 			u += w
 		}
 	}
@@ -62,12 +62,12 @@ func (r *room) notebook() {
 		x, y := p.x/unit, p.y+p.x/12
 		v := int32(202)
 		if row := y / unit % 9; row == 4 {
-			v = 176
+			v = 198
 		} else if word := hash2(r.seed+60, x/3, y/unit/9); row > 0 && row < 4 && x > 48 && y/unit < 560 &&
 			hash2(r.seed+61, x/17, y/unit/9)%4 != 0 && word%3 != 0 {
-			v = 150
+			v = 168
 		}
-		return v*lumaOne + noise2(r.seed+62, p.x*3, p.y*3)/2
+		return v*lumaOne + noise2(r.seed+62, p.x*3, p.y*3)/4
 	}
 	r.fill(page(36, 116, 492, 574, 6), matt(deskLight, lines))
 	r.fill(page(116, 196, 486, 568, 6), matt(dim(deskLight, 246), lines))

@@ -83,14 +83,14 @@ func (p *painter) drawPerson(c *cloth, at pose) {
 		x, y := q.x-o.x, q.y-o.y
 		// Light comes from the left and above, and wraps around the back.
 		t := (x/unit + 120) * 256 / 250
-		day := clamp(262-t*t/420-y/unit/3, 60, 256)
-		lamp := clamp(150-t*3/5, 26, 160) + 26
+		day := clamp(272-t*t/480-y/unit/3, 70, 272)
+		lamp := clamp(150-t*3/5, 26, 160) + 34
 		v := p.lum(base, day, lamp)
 		// Folds run down from the shoulders.
 		fold := c.at(x*2/3+y/3, y/5)
-		return v + v*fold>>9 + v*c.at(x*2, y*2)>>9
+		return v + v*fold*5>>11 + v*c.at(x*2, y*2)>>11
 	}
-	sweater := func(q point) int32 { return wool(q, 92+at.breath/unit) }
+	sweater := func(q point) int32 { return wool(q, 116+at.breath/unit) }
 
 	// The far arm reaches for the keyboard.
 	shoulder := point{o.x - 88*unit, o.y - 58*unit}
@@ -98,13 +98,13 @@ func (p *painter) drawPerson(c *cloth, at pose) {
 	p.darken(limb(point{elbow.x, elbow.y + 10*unit}, point{at.hand.x + 6*unit, at.hand.y + 12*unit}, 22*unit, 10*unit), 150)
 	p.drawHand(at.hand)
 	wrist := point{at.hand.x + (elbow.x-at.hand.x)/5, at.hand.y + (elbow.y-at.hand.y)/5}
-	p.fill(limb(elbow, wrist, 25*unit, 13*unit), func(q point) int32 { return wool(q, 84) })
-	p.fill(limb(shoulder, elbow, 33*unit, 26*unit), func(q point) int32 { return wool(q, 88) })
+	p.fill(limb(elbow, wrist, 25*unit, 13*unit), func(q point) int32 { return wool(q, 108) })
+	p.fill(limb(shoulder, elbow, 33*unit, 26*unit), func(q point) int32 { return wool(q, 112) })
 
 	p.drawNeck(point{o.x + at.head.x/3 - at.torso.x/3, o.y})
 	p.fill(torso, sweater)
 	collar := bend(poly(-34, -112, -16, -124, 2, -126, 20, -124, 38, -112, 20, -104, 2, -102, -16, -104))
-	p.fill(collar, func(q point) int32 { return wool(q, 76) })
+	p.fill(collar, func(q point) int32 { return wool(q, 92) })
 	p.drawHead(c, point{590*unit + at.head.x, 290*unit + at.head.y})
 	p.drawChair(point{596*unit + at.torso.x/2, 520*unit + at.torso.y/2})
 }
@@ -139,8 +139,14 @@ func (p *painter) drawHead(c *cloth, o point) {
 		{o.x - 42*unit, o.y + 46*unit}, {o.x - 22*unit, o.y + 50*unit}, {o.x - 26*unit, o.y},
 	}), func(q point) int32 {
 		t := clamp((q.x-o.x)/unit+56, 0, 40)
-		return p.lum(172, 268-t*3, 230-t*3)
+		return p.lum(158, 262-t*3, 180-t*3)
 	})
+	band := func(l int32) func(point) int32 {
+		return func(q point) int32 { return p.lum(l, 250-(q.x-o.x)/unit*2, 150-(q.x-o.x)/unit) }
+	}
+	// The band of the headphones goes over the hair, so all but its rim is hidden.
+	p.fill(spline(poly(-56, 6, -54, -32, -37, -62, -5, -77, 30, -69, 52, -43, 60, 4, 40, 14, 0, 20, -36, 14).
+		moved(o.x, o.y)), band(58))
 	hair := spline(path{
 		{o.x - 6*unit, o.y - 68*unit}, {o.x + 26*unit, o.y - 61*unit}, {o.x + 48*unit, o.y - 36*unit},
 		{o.x + 54*unit, o.y - 2*unit}, {o.x + 47*unit, o.y + 32*unit}, {o.x + 30*unit, o.y + 54*unit},
@@ -151,20 +157,12 @@ func (p *painter) drawHead(c *cloth, o point) {
 		x, y := q.x-o.x, q.y-o.y
 		px, py := x/unit, y/unit
 		// Strands curve around the crown, which shines on the left.
-		strand := c.at(x*3+px*py*2, y/3+px*px)
-		gloss := max(0, 70-((px+20)*(px+20)+(py+34)*(py+34)*2)/16)
+		strand := c.at(x*3+px*(py+40)*5/2, y/4+px*px)
+		gloss := max(0, 44-((px+22)*(px+22)+(py+30)*(py+30))/26)
 		round := clamp(256-(px*px+py*py*3/4)/18, 60, 256)
-		v := p.lum((46+gloss)*round>>8, 250-px, 130-px)
+		v := p.lum((58+gloss)*round>>8, 250-px, 150-px)
 		return v + v*strand>>7
 	})
-	band := func(l int32) func(point) int32 {
-		return func(q point) int32 { return p.lum(l, 250-(q.x-o.x)/unit*2, 150-(q.x-o.x)/unit) }
-	}
-	arc := [...]point{{-50, 0}, {-49, -32}, {-32, -60}, {-4, -73}, {26, -66}, {48, -42}, {55, -4}}
-	for i := range len(arc) - 1 {
-		a, b := arc[i], arc[i+1]
-		p.fill(limb(point{o.x + a.x*unit, o.y + a.y*unit}, point{o.x + b.x*unit, o.y + b.y*unit}, 4*unit, 4*unit), band(54))
-	}
 	p.fill(limb(point{o.x - 50*unit, o.y - 12*unit}, point{o.x - 47*unit, o.y + 20*unit}, 10*unit, 10*unit), band(40))
 	p.fill(limb(point{o.x - 54*unit, o.y - 10*unit}, point{o.x - 51*unit, o.y + 18*unit}, 6*unit, 6*unit), band(84))
 	p.fill(limb(point{o.x + 55*unit, o.y - 12*unit}, point{o.x + 52*unit, o.y + 20*unit}, 11*unit, 11*unit), band(36))
@@ -177,12 +175,12 @@ func (p *painter) drawChair(o point) {
 	back := spline(poly(506, 468, 528, 450, 592, 444, 658, 449, 682, 466, 694, 530, 700, 640, 492, 640, 498, 530))
 	p.fill(back.moved(dx, dy), func(q point) int32 {
 		x, y := (q.x-dx)/unit, (q.y-dy)/unit
-		v := int32(38)
+		v := int32(46)
 		if (x+y)&3 == 0 || (x-y)&3 == 0 {
-			v = 50 // mesh
+			v = 53 // mesh
 		}
-		if y < 462+(x-592)*(x-592)/520 {
-			v = 72 // the edge catches the light
+		if y < 452+(x-592)*(x-592)/520 {
+			v = 92 // the edge catches the light
 		}
 		return p.lum(v, 290-(x-500), 150-(x-500)/2)
 	})

@@ -46,7 +46,7 @@ func pool(p point, cx, cy, radius, k int32) int32 {
 func roomLight(p point) (day, lamp int32) {
 	x, y := p.x/unit, p.y/unit
 	day = 290 - x*150/designWidth - y*30/designHeight
-	lamp = 58 + pool(p, 165, 285, 125, 260) + pool(p, 390, 220, 200, 60)
+	lamp = 70 + pool(p, 165, 285, 125, 260) + pool(p, 390, 220, 200, 60)
 	return day, lamp
 }
 
@@ -54,7 +54,7 @@ func roomLight(p point) (day, lamp int32) {
 func deskLight(p point) (day, lamp int32) {
 	x, y := p.x/unit, p.y/unit
 	day = 300 - x*140/designWidth - (y-deskEdge)*60/228
-	lamp = 52 + pool(p, 185, 430, 135, 290) + pool(p, 385, 395, 130, 80)
+	lamp = 64 + pool(p, 185, 430, 135, 290) + pool(p, 385, 395, 130, 80)
 	return day, lamp
 }
 
@@ -68,8 +68,8 @@ func dim(l light, by int32) light {
 // wall is painted with a roller: fine grain over faint large blotches.
 func (r *room) wall() {
 	paint := func(p point) int32 {
-		a := noise2(r.seed+1, p.x/9, p.y/9)*70 + noise2(r.seed+2, p.x*2, p.y*2)*90 +
-			noise2(r.seed+3, p.x*7/2, p.y*7/2)*60
+		a := noise2(r.seed+1, p.x/9, p.y/9)*80 + noise2(r.seed+2, p.x, p.y)*44 +
+			noise2(r.seed+3, p.x*2, p.y*2)*30
 		return 152*lumaOne + a>>8*2
 	}
 	r.fill(rect(0, 0, designWidth, designHeight), matt(roomLight, paint))
@@ -94,8 +94,8 @@ func (r *room) desk() {
 		v := across/2 + int32(mix(s)&0xffff)
 		tone := int32(mix(s+77)%17) - 8
 		warp := noise2(s, v/3, depth) / 2
-		a := tone*lumaOne*3/2 + noise2(s+1, v/4, depth*24+warp*4)*3 +
-			noise2(s+2, v, depth*60)*3/2 + noise2(s+3, v*4, depth*140)
+		a := tone*lumaOne*3/2 + noise2(s+1, v/4, depth*24+warp*4)*5/2 +
+			noise2(s+2, v, depth*60)*5/4 + noise2(s+3, v*4, depth*140)/2
 		if in < 9 {
 			a -= 26 * lumaOne // the joint
 		}
@@ -110,15 +110,15 @@ func (r *room) desk() {
 func (r *room) poster() {
 	r.shade(rect(46, 54, 156, 204), 12, 165, 190)
 	r.fill(rect(38, 44, 148, 194), flat(roomLight, 62))
-	r.fill(rect(43, 49, 143, 189), flat(roomLight, 205))
+	r.fill(rect(43, 49, 143, 189), flat(roomLight, 190))
 	r.fill(rect(55, 63, 131, 175), matt(roomLight, func(p point) int32 {
-		x, y := p.x/unit, p.y/unit
+		y := p.y / unit
 		sun := pool(p, 106, 92, 13, 60)
 		for i, ridge := range [...]struct{ y, amp, luma int32 }{{150, 9, 62}, {133, 17, 88}, {116, 22, 118}} {
 			top := ridge.y + noise2(r.seed+40+uint64(i), p.x/16+int32(i)*900, 0)*ridge.amp>>8 +
-				noise2(r.seed+44, p.x/5, int32(i)<<8)*3>>8
+				noise2(r.seed+44, p.x/8, int32(i)<<8)*3>>8
 			if y > top {
-				return (ridge.luma + (x&3)/3) * lumaOne
+				return ridge.luma * lumaOne
 			}
 		}
 		return (150 + (y-63)*45/70 + sun) * lumaOne
@@ -175,7 +175,7 @@ func (r *room) book(p path, luma int32, h uint64) {
 			v += (140 - luma) * lumaOne / 2
 		}
 		if t > 70 && t < 180 && down > band+8 && down < band+8+pick(h>>34, 12, 24) && hash2(h, down/2, 0)%4 != 0 {
-			v += (165 - luma) * lumaOne / 3 // the title
+			v += (165 - luma) * lumaOne / 4 // the title
 		}
 		return v
 	}))

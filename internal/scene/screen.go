@@ -51,18 +51,18 @@ func newScreenText(seed uint64, now int64) *screenText {
 // write fills l with line n of the document.
 func (t *screenText) write(l *textLine, n int64) {
 	h := hash(t.seed, n)
-	if h%6 == 0 {
+	if h%9 < 2 {
 		return // an empty line
 	}
 	block, _ := floorDiv(n, 7)
 	col := int(hash(t.seed, block, 3)%3)*2 + int(h>>8%2)*2
-	end := min(col+8+int(h>>16%40), maxColumns)
+	end := min(col+6+int(h>>16%34), maxColumns)
 	comment := h>>24%7 == 0
 	for word := int64(0); col < end; word++ {
 		w := hash(t.seed, n, word)
-		luma := [...]uint8{128, 150, 196, 112}[w>>40%4]
+		luma := [...]uint8{104, 122, 158, 92}[w>>40%4]
 		if comment {
-			luma = 92
+			luma = 72
 		}
 		for i := range 1 + int(w%8) {
 			if col < end {
@@ -86,7 +86,7 @@ func (t *screenText) typeUpTo(l *textLine, n int, now int64) {
 	n = min(n, last, maxColumns-1)
 	clear(l.glyph[n:])
 	if now/500%2 == 0 {
-		l.glyph[n], l.luma[n] = 255, 230
+		l.glyph[n], l.luma[n] = 255, 220
 	}
 }
 

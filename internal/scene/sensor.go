@@ -18,9 +18,9 @@ var gauss = [128]int8{
 	50, 51, 52, 53, 54, 56, 57, 59, 61, 63, 65, 67, 71, 75, 81, 92,
 }
 
-// noiseUnits is the standard deviation of a sum of two neighbours' share in
-// grain: sqrt(2²+1²+1²) x 32.
-const noiseUnits = 78
+// noiseUnits is the standard deviation of a pixel's grain, which takes a part
+// from its left and upper neighbours: sqrt(5²+1²+1²) x 32.
+const noiseUnits = 166
 
 // sensor turns the lit scene into what an OV2640 delivers: a lens that is not
 // quite sharp and darkens to the corners, pixels that differ a little in
@@ -30,12 +30,18 @@ type sensor struct {
 	response []int8   // of each pixel, in 1/1024: 0.5 % standard deviation
 	edgeX    []uint16 // loss of light by column and by row, 1/65536
 	edgeY    []uint16
+	lens     [3]uint32 // blur at distance 0, 1 and 2 pixels, sum 16
 	normal   [256]int8
 	root     [256]int32 // noise by grey level
 }
 
 func newSensor(v *view, seed uint64) *sensor {
 	s := &sensor{view: v, response: make([]int8, v.w*v.h), edgeX: make([]uint16, v.w), edgeY: make([]uint16, v.h)}
+	// The sensor's windows below SVGA are scaled down from it, which sharpens.
+	s.lens = [3]uint32{6, 4, 1}
+	if v.w < 480 {
+		s.lens = [3]uint32{8, 4, 0}
+	}
 	for i, g := range gauss {
 		s.normal[128+i], s.normal[127-i] = g, -g
 	}
@@ -75,26 +81,26 @@ func (s *sensor) capture(out *image.Gray, lit []uint16, key uint64, gain int32) 
 	grain := make([]int8, 2*(w+16))
 	now, above := grain[:w+16], grain[w+16:]
 	s.grainRow(above, key)
-	sums := make([]uint32, w+2)
+	sums := make([]uint32, w+4)
+	k0, k1, k2 := s.lens[0], s.lens[1], s.lens[2]
 	for y := range h {
 		s.grainRow(now, hash(key, int64(y)))
-		mid := lit[y*w:][:w]
-		up := lit[max(y-1, 0)*w:][:w]
-		down := lit[min(y+1, h-1)*w:][:w]
-		sum := sums[1 : w+1]
+		line := func(dy int) []uint16 { return lit[min(max(y+dy, 0), h-1)*w:][:w] }
+		up2, up, mid, down, down2 := line(-2), line(-1), line(0), line(1), line(2)
+		sum := sums[2 : w+2]
 		for x, v := range mid {
-			sum[x] = uint32(up[x]) + 2*uint32(v) + uint32(down[x])
+			sum[x] = k0*uint32(v) + k1*(uint32(up[x])+uint32(down[x])) + k2*(uint32(up2[x])+uint32(down2[x]))
 		}
-		sums[0], sums[w+1] = sums[1], sums[w]
+		sums[0], sums[1], sums[w+2], sums[w+3] = sum[0], sum[0], sum[w-1], sum[w-1]
 		row := out.Pix[y*out.Stride:][:w]
 		response := s.response[y*w:][:w]
 		loss := s.edgeX[:w]
 		keep := 65536 - int32(s.edgeY[y])
 		for x := range row {
-			blur := int32(sums[x]+2*sums[x+1]+sums[x+2]) >> 4                       // luma x 64
-			level := int64(blur) * int64(keep-int32(loss[x])+int32(response[x])*64) // luma x 64 x 65536
-			v := int32(level >> 6)                                                  // luma x 65536
-			g := 2*int32(now[x+1]) + int32(now[x]) + int32(above[x+1])
+			blur := int32((k0*sums[x+2] + k1*(sums[x+1]+sums[x+3]) + k2*(sums[x]+sums[x+4])) >> 8) // luma x 64
+			level := int64(blur) * int64(keep-int32(loss[x])+int32(response[x])*64)                // luma x 64 x 65536
+			v := int32(level >> 6)                                                                 // luma x 65536
+			g := 5*int32(now[x+1]) + int32(now[x]) + int32(above[x+1])
 			v += g*root[uint32(v)>>16&255] + 1<<15
 			row[x] = uint8(clamp(v>>16, 0, 255))
 		}
