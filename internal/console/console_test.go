@@ -91,9 +91,9 @@ func TestVocabulary(t *testing.T) {
 		}
 	}
 	typ := reflect.TypeFor[Line]()
-	for i := range typ.NumField() {
-		if !used[typ.Field(i).Name] {
-			t.Errorf("no line prints %s", typ.Field(i).Name)
+	for field := range typ.Fields() {
+		if !used[field.Name] {
+			t.Errorf("no line prints %s", field.Name)
 		}
 	}
 }
