@@ -54,4 +54,4 @@ deps: ## install what the tests need (Debian, root), or say how
 	@./scripts/deps.sh
 
 loop: ## make the built-in loop of the server anew
-	$(GO) test ./server -run TestEmbeddedLoop -update
+	$(GO) test ./server -run TestEmbeddedLoop -count=1 -args -update

@@ -55,6 +55,8 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	default:
 		return nil, &problem{http.StatusTooManyRequests, fmt.Sprintf("%d uploads are being read already", cap(s.uploads)), "send one frame at a time and wait for the answer"}
 	}
+	// Whatever Content-Length says, or a chunked body does not say.
+	r.Body = http.MaxBytesReader(w, r.Body, int64(limit.MaxBytes+envelope))
 	b := newBody(w, r, s.cfg.Body)
 	received, err := readBody(b, r.Header.Get("Content-Type"), limit)
 	if err != nil {
@@ -124,6 +126,9 @@ func tooLarge(limit frame.Limits) *problem {
 func bodyProblem(err error, limit frame.Limits) *problem {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &problem{http.StatusRequestTimeout, "upload is too slow", "the connection is weaker than the server's minimum rate; send smaller pictures"}
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(limit)
 	}
 	if errors.Is(err, errMediaType) {
 		return &problem{http.StatusUnsupportedMediaType, err.Error(), "send multipart/form-data with the field img, or image/jpeg"}

@@ -147,8 +147,11 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 const shutdownGrace = 500 * time.Millisecond
 
 // Serve runs h on the listeners with the deadlines of a server that faces the
-// internet, until ctx ends. It owns the listeners.
+// internet, until ctx ends. It owns the listeners. A nil log discards.
 func Serve(ctx context.Context, h http.Handler, log *slog.Logger, listeners ...net.Listener) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,

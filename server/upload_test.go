@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httputil"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -309,6 +310,48 @@ func TestTokenBeforeBody(t *testing.T) {
 			t.Errorf("answered %s %s", resp.Status, body)
 		}
 	})
+}
+
+// TestEndlessBody: a chunked body, which announces no length, is cut off at the
+// limit, also where the bytes hide in fields that nobody wants.
+func TestEndlessBody(t *testing.T) {
+	for name, head := range map[string]string{
+		"picture":     "--b\r\nContent-Disposition: form-data; name=\"img\"\r\n\r\n",
+		"other field": "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n",
+		"preamble":    "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn, answer := rawConn(t, testServer(t, nil))
+				sent := new(counter)
+				go func() {
+					fmt.Fprintf(conn, "POST /upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n", testToken)
+					chunks := httputil.NewChunkedWriter(io.MultiWriter(conn, sent))
+					io.WriteString(chunks, head)
+					for err := error(nil); err == nil; {
+						_, err = chunks.Write(make([]byte, 4096))
+					}
+				}()
+				resp, body := answer()
+				if want := map[bool]int{true: 413, false: 400}[name != "preamble"]; resp.StatusCode != want {
+					t.Errorf("answered %s %s, want %d", resp.Status, body, want)
+				}
+				conn.(io.Closer).Close()
+				synctest.Wait()
+				if sent.n > 1_500_000 {
+					t.Errorf("%d bytes were taken", sent.n)
+				}
+			})
+		})
+	}
+}
+
+// counter counts the bytes written to it.
+type counter struct{ n int }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += len(p)
+	return len(p), nil
 }
 
 // TestTooManyUploads: more uploads at once than allowed are told to wait.

@@ -25,7 +25,7 @@ func Clean(jpeg []byte, l Limits) ([]byte, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	w := walker{b: jpeg, limits: l.withDefaults(), out: make([]byte, 0, info.Len)}
+	w := walker{b: jpeg, limits: l.WithDefaults(), out: make([]byte, 0, info.Len)}
 	if _, err := w.walk(); err != nil {
 		return nil, Info{}, err
 	}

@@ -55,8 +55,8 @@ type Limits struct {
 	Progressive bool // also accept progressive frames (SOF2)
 }
 
-// withDefaults fills in the zero fields.
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns l with every zero field set to its default.
+func (l Limits) WithDefaults() Limits {
 	l.MaxBytes = cmp.Or(l.MaxBytes, DefaultMaxBytes)
 	l.MaxWidth = cmp.Or(l.MaxWidth, DefaultMaxWidth)
 	l.MaxHeight = cmp.Or(l.MaxHeight, DefaultMaxHeight)
@@ -80,6 +80,6 @@ type Info struct {
 // hold its blocks. It does not mean that the entropy-coded data is intact;
 // only a decoder can tell.
 func Inspect(jpeg []byte, l Limits) (Info, error) {
-	w := walker{b: jpeg, limits: l.withDefaults()}
+	w := walker{b: jpeg, limits: l.WithDefaults()}
 	return w.walk()
 }

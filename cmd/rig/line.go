@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"porthole/internal/cli"
+	"porthole/internal/event"
+)
+
+// eventLine returns the line that a person sees of an event, "" for events that
+// another line says already.
+func eventLine(e event.Event) string {
+	var text string
+	f := e.Frame
+	switch e.Kind {
+	case event.Uploaded:
+		text = fmt.Sprintf("frame %d sent, %s in %v, %q", f.Seq, kilobytes(f.Bytes), f.Took.Round(time.Millisecond), e.Text)
+	case event.UploadFailed:
+		text = fmt.Sprintf("frame %d not taken: %s", f.Seq, e.Text)
+	case event.Accepted:
+		text = fmt.Sprintf("frame %d accepted, %dx%d, %s", f.Seq, f.Width, f.Height, kilobytes(f.Bytes))
+	case event.Rejected:
+		text = fmt.Sprintf("upload refused with %d: %s", e.Status, e.Text)
+	case event.Published:
+		if f.Live {
+			return "" // follows each accepted frame at once
+		}
+		text = fmt.Sprintf("recorded picture %d shown", f.Seq)
+	case event.ModeChanged:
+		text = fmt.Sprintf("the public now sees: %s (%s)", e.Mode, e.Text)
+	case event.Console, event.Note:
+		text = e.Text
+	case event.LoadSample:
+		l := e.Load
+		text = fmt.Sprintf("%v  %d viewers  %d polls  %d errors  age p50 %v p99 %v", l.At.Round(time.Second), l.Viewers, l.Polls, l.Errors,
+			l.AgeP50.Round(10*time.Millisecond), l.AgeP99.Round(10*time.Millisecond))
+	}
+	name := string(e.Source)
+	if e.Name != "" {
+		name += " " + e.Name
+	}
+	return fmt.Sprintf("%s  %-7s %s", e.Time.Format("15:04:05.000"), cli.Printable(name), cli.Printable(text))
+}
+
+func kilobytes(n int) string { return fmt.Sprintf("%.1f kB", float64(n)/1000) }

@@ -1,0 +1,26 @@
+// Rig is the bench around the frame server: it simulates the camera and the
+// board, drives the real board, and loads the server with viewers.
+package main
+
+import (
+	"os"
+
+	"porthole/internal/cli"
+)
+
+// grammar is the command line; its fields are the commands.
+type grammar struct {
+	Sim  simCmd  `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
+	Load loadCmd `cmd:"" help:"Load a server with viewers and measure what they see."`
+}
+
+func app() cli.App {
+	return cli.App{
+		Name:        "rig",
+		Description: "The bench of Porthole: work on a live camera feed without a camera, and know before you deploy.",
+		Grammar:     new(grammar),
+		EnvPrefix:   "RIG",
+	}
+}
+
+func main() { os.Exit(app().Main()) }

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+
+	"porthole/internal/cli"
+	"porthole/internal/event"
+	"porthole/sim"
+)
+
+type simCmd struct {
+	To    string `placeholder:"URL" help:"Upload to this server, https://host:port, instead of running one."`
+	Token string `placeholder:"TOKEN" help:"Upload token for --to. Better in the environment, where the process list does not show it."`
+	CA    string `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) that the server of --to is verified by (default: the system's)."`
+
+	Host      string `default:"127.0.0.1" help:"Address that the server listens on (this machine only)."`
+	Port      int    `default:"8443" help:"HTTPS port."`
+	HTTPPort  int    `name:"http-port" default:"8080" help:"HTTP port, for browsers that do not know the development CA."`
+	AdminPort int    `default:"9100" help:"Port of the private side."`
+
+	sourceFlags `embed:""`
+}
+
+func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	src, err := c.open(ctx, std)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	bus := new(event.Bus)
+	if c.To != "" {
+		return c.runCamera(ctx, std, bus, src)
+	}
+	address := func(port int) string { return net.JoinHostPort(c.Host, strconv.Itoa(port)) }
+	f, err := newFeed(feedConfig{
+		https: address(c.Port), http: address(c.HTTPPort), admin: address(c.AdminPort),
+		keepCA: true, interval: c.Interval, frames: c.Frames, source: src, bus: bus,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.Out, `live page   http://%s/
+            https://%s/  (certificate authority: %s)
+private     http://%s/admin/truth
+camera      %s
+stop        Ctrl-C
+
+`, f.http.Addr(), f.https.Addr(), f.rootPath, f.admin.Addr(), src.about)
+	return printed(std, bus, func() error { return f.run(ctx) })
+}
+
+// runCamera runs the camera alone.
+func (c *simCmd) runCamera(ctx context.Context, std cli.IO, bus *event.Bus, src source) error {
+	target, err := sim.ParseTarget(c.To, c.Token)
+	if err != nil {
+		return cli.Usage(cli.Hint(err, "--to takes https://host:port"))
+	}
+	if c.Token == "" {
+		return cli.Usage(cli.Hint(errors.New("no token given"), "set RIG_TOKEN, or --token; the server makes one with: porthole token new"))
+	}
+	roots, err := loadRoots(c.CA)
+	if err != nil {
+		return err
+	}
+	camera, err := sim.New(sim.Config{
+		Target: target, Dial: dialer(target.Address()), TLS: trusting(roots),
+		Source: src, Interval: c.Interval, Frames: c.Frames, Events: bus,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.Out, "camera      %s\nuploads to  %s\nstop        Ctrl-C\n\n", src.about, cli.Printable(c.To))
+	err = printed(std, bus, func() error { return camera.Run(ctx) })
+	if err != nil {
+		return err
+	}
+	if snap := bus.Snapshot(); snap.Uploads == 0 {
+		return cli.Hint(fmt.Errorf("no frame was accepted; the last problem: %s", snap.LastProblem), "check the address, the token and --ca")
+	}
+	return nil
+}
+
+// loadRoots returns the pool of one PEM file, nil for the system's.
+func loadRoots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, cli.Hint(fmt.Errorf("load root certificate: %w", err), "--ca names a PEM file")
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, cli.Hint(fmt.Errorf("load root certificate: no certificate in %q", path), "--ca names a PEM file")
+	}
+	return pool, nil
+}
+
+// printed runs work and prints every event as a line until it ends.
+func printed(std cli.IO, bus *event.Bus, work func() error) error {
+	sub := bus.Subscribe(256)
+	var printing sync.WaitGroup
+	printing.Go(func() {
+		for {
+			e, ok := sub.Next(context.Background())
+			if !ok {
+				break
+			}
+			if line := eventLine(e); line != "" {
+				fmt.Fprintln(std.Out, line)
+			}
+		}
+		if n := sub.Dropped(); n > 0 {
+			fmt.Fprintf(std.Out, "(%d lines not shown: the terminal was too slow)\n", n)
+		}
+	})
+	err := work()
+	sub.Close()
+	printing.Wait()
+	return err
+}
