@@ -41,14 +41,14 @@ func TestReadVectors(t *testing.T) {
 		}
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(w.all.Bytes())))
 		if err != nil {
-			t.Fatalf("%s: %v", v.name, err)
+			t.Fatalf("%s: %v", v.Name, err)
 		}
-		if int(req.ContentLength) != v.contentLength {
-			t.Errorf("%s: Content-Length %d, want %d", v.name, req.ContentLength, v.contentLength)
+		if int(req.ContentLength) != v.ContentLength {
+			t.Errorf("%s: Content-Length %d, want %d", v.Name, req.ContentLength, v.ContentLength)
 		}
 		_, body, _ := bytes.Cut(w.all.Bytes(), []byte("\r\n\r\n"))
-		if got := int(req.ContentLength) - len(body); got != v.shortBy {
-			t.Errorf("%s: body short by %d, want %d", v.name, got, v.shortBy)
+		if got := int(req.ContentLength) - len(body); got != v.ShortBy {
+			t.Errorf("%s: body short by %d, want %d", v.Name, got, v.ShortBy)
 		}
 		// The last CRLF is behind the close-delimiter and must not be needed.
 		body = body[:len(body)-2]
@@ -56,10 +56,10 @@ func TestReadVectors(t *testing.T) {
 			src := &stallReader{t, body, piece}
 			got, err := ReadUpload(src, req.Header.Get("Content-Type"), FieldName, ReadLimits{})
 			if err != nil {
-				t.Errorf("%s in pieces of %d: %v", v.name, piece, err)
+				t.Errorf("%s in pieces of %d: %v", v.Name, piece, err)
 			}
-			if !bytes.Equal(got, v.req.JPEG[:v.readBytes]) {
-				t.Errorf("%s in pieces of %d: %d bytes, want %d", v.name, piece, len(got), v.readBytes)
+			if !bytes.Equal(got, v.req.JPEG[:v.ReadBytes]) {
+				t.Errorf("%s in pieces of %d: %d bytes, want %d", v.Name, piece, len(got), v.ReadBytes)
 			}
 		}
 	}
