@@ -60,12 +60,12 @@ func (versionCmd) Run(_ context.Context, std cli.IO) error {
 	if !ok {
 		return errors.New("this program was built without version information")
 	}
-	version := info.Main.Version
+	revision := "unknown revision"
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			version += " " + s.Value
+			revision = s.Value
 		}
 	}
-	fmt.Fprintf(std.Out, "porthole %s %s\n", version, info.GoVersion)
+	fmt.Fprintf(std.Out, "porthole %s (%s) %s\n", info.Main.Version, revision, info.GoVersion)
 	return nil
 }
