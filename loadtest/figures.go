@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -21,7 +22,7 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	if err != nil || f > 1e9 || f < -1e9 || f != f {
 		return fmt.Errorf("parse seconds: %.40q is not a number in range", b)
 	}
-	*s = Seconds(time.Duration(f*float64(time.Second) + 0.5))
+	*s = Seconds(math.Round(f * float64(time.Second)))
 	return nil
 }
 

@@ -13,18 +13,20 @@ import (
 // measured the generator.
 const (
 	hiccupInterval = time.Millisecond
-	// hiccupLimit is the highest p99 that counts as a healthy generator
-	// (load-tui 1.4: 1.5 ms idle, 6.9 ms under the heaviest load on the
-	// reference machine).
+	// hiccupLimit is the highest p99 of a sound generator (load-tui 1.4: 1.5 ms
+	// idle and 6.9 ms under the heaviest load, on a busy two-core machine), and
+	// what oversleeping is a stall.
 	hiccupLimit = 20 * time.Millisecond
 )
 
-// hiccupMeter records oversleeping. A stall of n milliseconds keeps n
-// measurements from being made; they are filled in, so that a percentile is one
-// of time and a single long stall weighs what it lasted.
+// hiccupMeter records oversleeping. Its percentiles count measurements: one long
+// stall is one of them, however long. The time that stalls took together is kept
+// beside them and cannot omit anything.
 type hiccupMeter struct {
 	mu        sync.Mutex
 	overslept timing
+	stalled   time.Duration // in stalls above hiccupLimit
+	measured  time.Duration
 }
 
 func newHiccupMeter() *hiccupMeter { return &hiccupMeter{overslept: newTiming()} }
@@ -34,20 +36,28 @@ func (m *hiccupMeter) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		before := time.Now()
 		time.Sleep(hiccupInterval)
-		m.record(time.Since(before) - hiccupInterval)
+		m.record(time.Since(before))
 	}
 }
 
-func (m *hiccupMeter) record(d time.Duration) {
+// record adds one sleep.
+func (m *hiccupMeter) record(slept time.Duration) {
+	over := slept - hiccupInterval
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.overslept.recordStall(d, hiccupInterval)
+	m.overslept.record(over)
+	m.measured += slept
+	if over > hiccupLimit {
+		m.stalled += over
+	}
 }
 
-func (m *hiccupMeter) summary() Quantiles {
+// summary returns the distribution of oversleeping and the share of the time
+// that was lost in stalls.
+func (m *hiccupMeter) summary() (q Quantiles, stalled float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return quantilesOf(&m.overslept)
+	return quantilesOf(&m.overslept), ratio(m.stalled, m.measured)
 }
 
 // processCPU returns the CPU time this process has used, 0 if unknown.

@@ -47,6 +47,7 @@ var metrics = map[string]quantity{
 	"first_frame": timeQuantity, // from the join to the first picture
 	"hiccup":      timeQuantity, // of the generator
 
+	"stalled":     shareQuantity,                 // of the generator's time, in hiccups above 20 ms
 	"errors":      countQuantity | shareQuantity, // of the polls sent
 	"unfinished":  countQuantity | shareQuantity, // of the polls sent
 	"skipped":     countQuantity | shareQuantity, // of the polls due

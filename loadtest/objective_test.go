@@ -192,6 +192,7 @@ func TestEveryMetricIsMeasured(t *testing.T) {
 	r.Freezes.Share, r.Traffic.PerViewerMinute, r.Connections.Reopened = 0.02, 2, 2
 	r.total.counts = counts{due: 100, sent: 100, skipped: 2, late: 2, fresh: 100, unchanged: 2, failed: 2,
 		unfinished: 2, shown: 98, duplicates: 2, missed: 2, backward: 2, freezes: 2}
+	r.Generator.Stalled, r.Generator.Hiccup.Count = 0.02, 1
 	r.total.planned.record(time.Second)
 	r.total.sent.record(time.Second)
 	r.total.first.record(time.Second)

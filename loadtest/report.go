@@ -117,7 +117,8 @@ type Connections struct {
 // Generator is what the load generator says of itself.
 type Generator struct {
 	Hiccup     Quantiles `json:"hiccup"`
-	CPU        Seconds   `json:"cpu_s"` // of the whole process
+	Stalled    float64   `json:"stalled"` // share of the time lost in stalls above 20 ms
+	CPU        Seconds   `json:"cpu_s"`   // of the whole process
 	CPUPerPoll Seconds   `json:"cpu_per_poll_s"`
 	InProcess  bool      `json:"server_in_process"` // CPU includes the server
 	CPUs       int       `json:"cpus"`
@@ -167,7 +168,7 @@ func (r *run) report(watched, cpu time.Duration) *Report {
 		},
 		Traffic: Traffic{Body: n.bytes},
 		Generator: Generator{
-			Hiccup: r.hiccups.summary(), CPU: Seconds(cpu), InProcess: c.InProcess, CPUs: runtime.GOMAXPROCS(0),
+			CPU: Seconds(cpu), InProcess: c.InProcess, CPUs: runtime.GOMAXPROCS(0),
 		},
 		Objectives: []Result{},
 		total:      t,
@@ -178,6 +179,7 @@ func (r *run) report(watched, cpu time.Duration) *Report {
 			rep.Failures[failure(i).String()] = k
 		}
 	}
+	rep.Generator.Hiccup, rep.Generator.Stalled = r.hiccups.summary()
 	found := r.gallery.collected()
 	rep.Pictures = Pictures{
 		Distinct: found.Distinct, Unstamped: found.Unstamped, Damaged: found.Damaged, NotPictures: found.NotPictures,
@@ -219,6 +221,9 @@ func (r *Report) note(c Config, found collection) {
 	}
 	if c.Truth == nil {
 		say("nobody said what was live: replayed pictures, if any, count with their age")
+	}
+	if share := r.Generator.Stalled; share > 0.01 {
+		say("the generator stood still for %s of the time: as many latencies may be its own", percent(share))
 	}
 	if r.Unseen > 0 {
 		say("%d viewers never saw a picture: first_frame holds how long they waited", r.Unseen)

@@ -23,8 +23,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	if s.Conditional {
 		conditional = ", conditional"
 	}
-	row("crowd", "%d viewers, a poll every %v (%s%s), joined over %v, seed %d",
-		s.Viewers, time.Duration(s.Period), s.Think, conditional, time.Duration(s.Ramp).Round(time.Millisecond), s.Seed)
+	row("crowd", "%d viewers, a poll every %v (%s%s)", s.Viewers, time.Duration(s.Period), s.Think, conditional)
+	row("", "joined over %v, seed %d", time.Duration(s.Ramp).Round(time.Millisecond), s.Seed)
 	row("watched", "%s, together %s: %s", r.Ran, time.Duration(r.Watch.Total).Round(time.Second), r.watchText())
 
 	b.WriteByte('\n')

@@ -35,16 +35,6 @@ func (t *timing) record(d time.Duration) {
 	_ = t.h.RecordValue(int64(min(d, timingLimit) / timingUnit))
 }
 
-// recordStall adds one duration of something that happens every interval and
-// was kept from happening while it lasted: the values that were not recorded
-// meanwhile are filled in.
-func (t *timing) recordStall(d, interval time.Duration) {
-	d = max(d, 0)
-	t.sum += d
-	t.max = max(t.max, d)
-	_ = t.h.RecordCorrectedValue(int64(min(d, timingLimit)/timingUnit), int64(interval/timingUnit))
-}
-
 func (t *timing) add(o *timing) {
 	if o.h.TotalCount() == 0 {
 		return

@@ -130,6 +130,8 @@ func (r *Report) measure(o Objective) (value float64, known bool) {
 		return r.watchShare(r.Watch.Live), r.Watch.Live+r.Watch.Loop > 0
 	case "loop":
 		return r.watchShare(r.Watch.Loop), r.Watch.Live+r.Watch.Loop > 0
+	case "stalled":
+		return r.Generator.Stalled, r.Generator.Hiccup.Count > 0
 	case "blank":
 		return r.watchShare(r.Watch.Blank), r.Watch.Total > 0
 	}
