@@ -201,6 +201,42 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestBitWriter: bits of any length in any order come out in order, FF is
+// stuffed and the end is filled with ones (T.81 F.1.2.3).
+func TestBitWriter(t *testing.T) {
+	const seed = 4
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 300 {
+		var w bitWriter
+		var all strings.Builder
+		for range r.IntN(60) {
+			n := uint(r.IntN(27))
+			v := r.Uint32() & (1<<n - 1)
+			if r.IntN(3) == 0 {
+				v = 1<<n - 1
+			}
+			w.put(v, n)
+			if n > 0 {
+				fmt.Fprintf(&all, "%0*b", n, v)
+			}
+		}
+		w.flush()
+		for all.Len()%8 != 0 {
+			all.WriteByte('1')
+		}
+		var got strings.Builder
+		for _, b := range bytes.ReplaceAll(w.out, []byte{0xff, 0}, []byte{0xff}) {
+			fmt.Fprintf(&got, "%08b", b)
+		}
+		if got.String() != all.String() {
+			t.Fatalf("seed %d:\n got %s\nwant %s", seed, got.String(), all.String())
+		}
+		if n := bytes.Count(w.out, []byte{0xff}); n != bytes.Count(w.out, []byte{0xff, 0}) {
+			t.Fatalf("seed %d: unstuffed FF in %x", seed, w.out)
+		}
+	}
+}
+
 // TestExtremes drives every coefficient to its limits: the largest sizes must
 // have a code and survive.
 func TestExtremes(t *testing.T) {

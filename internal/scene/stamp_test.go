@@ -92,7 +92,7 @@ func TestStampSurvivesJPEG(t *testing.T) {
 			wantStamp(t, m, s)
 			grey := image.NewGray(m.Bounds())
 			draw.Draw(grey, m.Bounds(), m, image.Point{}, draw.Src)
-			for quality := 30; quality <= 95; quality += 5 {
+			for quality := 30; quality <= 95; quality += 13 {
 				for _, in := range []image.Image{m, grey, halved(grey)} {
 					wantStamp(t, recoded(t, in, quality), s)
 				}
@@ -164,6 +164,30 @@ func TestStampNoise(t *testing.T) {
 			t.Errorf("%s (seed %d): %+v, %v", tt.name, seed, got, err)
 		}
 	}
+}
+
+// TestStampBlur: a blur as wide as a cell leaves just enough in the middle of
+// each, and nothing elsewhere.
+func TestStampBlur(t *testing.T) {
+	g := stamped(800, 600, someStamps[3])
+	out := image.NewGray(g.Rect)
+	for i := range out.Pix {
+		sum := 0
+		for dy := -4; dy <= 4; dy++ {
+			for dx := -4; dx <= 4; dx++ {
+				sum += int(g.Pix[min(max(i/800+dy, 0), 599)*800+min(max(i%800+dx, 0), 799)])
+			}
+		}
+		out.Pix[i] = uint8(sum / 81)
+	}
+	wantStamp(t, out, someStamps[3])
+}
+
+// TestStampWraps: the strip has 32 bits for the number.
+func TestStampWraps(t *testing.T) {
+	s := someStamps[1]
+	g := stamped(800, 600, Stamp{7<<32 + s.Seq, s.Captured.Add(999 * time.Microsecond)})
+	wantStamp(t, g, s)
 }
 
 // TestStampDamaged flips every cell in turn: a finder cell means no stamp, any
