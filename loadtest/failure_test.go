@@ -51,7 +51,7 @@ func TestClassify(t *testing.T) {
 		}
 	}
 	names := make(map[string]bool)
-	for f := none; f < failures; f++ {
+	for f := range failures {
 		if names[f.String()] || f != none && f.String() == "" {
 			t.Errorf("class %d has the name %q", f, f)
 		}
