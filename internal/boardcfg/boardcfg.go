@@ -206,8 +206,11 @@ var fields = []field{
 		},
 		func(c *Config) nvs.Value { return nvs.Int(uint32(c.Interval / time.Millisecond)) },
 		func(c *Config) string {
-			if c.Interval < MinInterval || c.Interval > MaxInterval || c.Interval%time.Millisecond != 0 {
-				return fmt.Sprintf("%v is outside %v..%v or not whole milliseconds", c.Interval, MinInterval, MaxInterval)
+			switch ms := c.Interval.Milliseconds(); {
+			case c.Interval < MinInterval || c.Interval > MaxInterval:
+				return fmt.Sprintf("%d ms is outside %d..%d", ms, MinInterval.Milliseconds(), MaxInterval.Milliseconds())
+			case c.Interval%time.Millisecond != 0:
+				return "is not a whole number of milliseconds"
 			}
 			return ""
 		}},

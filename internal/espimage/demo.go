@@ -2,6 +2,7 @@ package espimage
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 )
@@ -10,10 +11,10 @@ import (
 // program to every tool that reads images, but no processor could run it: the
 // simulated board does not execute code, it acts as the firmware would.
 type Demo struct {
-	Version string // default "0.0.0-demo"
-	Size    int    // aim in bytes, default 150 KB; at least that of the fixed parts
-	Seed    uint64 // content of the code bytes
-	ELF     [32]byte
+	Version string   // default "0.0.0-demo"
+	Size    int      // aim in bytes, default 150 KB; at least that of the fixed parts
+	Seed    uint64   // content of the code bytes
+	ELF     [32]byte // digest in the descriptor; zero: one made from the code
 }
 
 // DemoProject is the project name in the descriptor of a demo application.
@@ -56,6 +57,14 @@ func DemoApp(version string) ([]byte, error) {
 // BuildDemo gives an application image with a descriptor and segments for
 // mapped read-only data, RAM, instruction RAM and mapped code.
 func BuildDemo(d Demo) ([]byte, error) {
+	if d.Size > MaxSegmentSize-(1<<20) {
+		return nil, fmt.Errorf("build demo application: size %d is above %d", d.Size, MaxSegmentSize-(1<<20))
+	}
+	// Whatever is asked beyond the fixed parts becomes code.
+	text := filler(d.Seed<<3|4, max(demoText, d.Size-demoRodata-demoDRAM-demoIRAM-256))
+	if d.ELF == [32]byte{} {
+		d.ELF = sha256.Sum256(text)
+	}
 	desc, err := AppDescriptor{
 		Version: cmp.Or(d.Version, "0.0.0-demo"), Project: DemoProject,
 		Time: demoTime, Date: demoDate, IDF: demoIDF, ELF: d.ELF,
@@ -63,18 +72,13 @@ func BuildDemo(d Demo) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build demo application: %w", err)
 	}
-	if d.Size > MaxSegmentSize-(1<<20) {
-		return nil, fmt.Errorf("build demo application: size %d is above %d", d.Size, MaxSegmentSize-(1<<20))
-	}
 	rodata := filler(d.Seed<<3|1, demoRodata)
 	copy(rodata, desc)
-	// Whatever is asked beyond the fixed parts becomes code.
-	text := max(demoText, d.Size-demoRodata-demoDRAM-demoIRAM-256)
 	segments, err := Arrange([]Segment{
 		{Addr: dromLow + 0x20, Data: rodata},
 		{Addr: 0x3FFBDB60, Data: filler(d.Seed<<3|2, demoDRAM)},
 		{Addr: 0x40080000, Data: filler(d.Seed<<3|3, demoIRAM)},
-		{Addr: iromLow + 0x20, Data: filler(d.Seed<<3|4, text)},
+		{Addr: iromLow + 0x20, Data: text},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("build demo application: %w", err)
