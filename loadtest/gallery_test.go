@@ -197,3 +197,23 @@ func playHandler(t *testing.T, c Config, h http.HandlerFunc) *Report {
 	balance(t, r)
 	return r
 }
+
+// TestDialerClosesWhatIsLeft: no connection outlives the dialer.
+func TestDialerClosesWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		d := newDialer(t.Context(), make([]viewer, 1), &url.URL{Scheme: "http", Host: "feed.example"},
+			func(context.Context, string, string) (net.Conn, error) { return ours, nil })
+		c, err := d.dial(t.Context(), "tcp", "v0.invalid:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, d.close)
+		if _, err := theirs.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the far end reads %v", err)
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("closed twice: %v", err)
+		}
+	})
+}

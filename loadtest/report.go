@@ -223,7 +223,7 @@ func (r *Report) note(c Config, found collection) {
 		say("nobody said what was live: replayed pictures, if any, count with their age")
 	}
 	if share := r.Generator.Stalled; share > 0.01 {
-		say("the generator stood still for %s of the time: as many latencies may be its own", percent(share))
+		say("the generator stood still for %s of the time: so many latencies may be its own", percent(share))
 	}
 	if r.Unseen > 0 {
 		say("%d viewers never saw a picture: first_frame holds how long they waited", r.Unseen)
