@@ -81,7 +81,16 @@ func New(t testing.TB) *Browser {
 	alloc, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithErrorf(t.Logf))
-	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		// Asked to close, it removes its own files from the temporary folder; past the deadline it
+		// is killed.
+		goodbye, done := context.WithTimeout(ctx, 5*time.Second)
+		defer done()
+		if err := chromedp.Cancel(goodbye); err != nil {
+			t.Logf("close browser: %v", err)
+		}
+		cancel()
+	})
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start browser %q: %v", path, err)
 	}

@@ -75,7 +75,7 @@ func newCamera(t *testing.T, pages map[string]string, host string) *camera {
 	mux.HandleFunc("GET /test.css", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/css")
 		fmt.Fprint(w, "body { margin: 0 } porthole-feed { --porthole-fade: 20ms } .tall { height: 3000px }",
-			" #small { width: 160px } a { display: block; height: 300px }")
+			" #small { width: 160px } a { display: block; height: 300px; background: rgb(200 0 0) }")
 	})
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for path, content := range pages {
@@ -109,6 +109,7 @@ func (c *camera) set(m mode, reply func(http.ResponseWriter)) {
 
 func (c *camera) latest(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", "ETag")
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodGet {
 		c.note(func() { c.others = append(c.others, r.Method) })

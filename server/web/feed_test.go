@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -46,11 +48,12 @@ func TestFeed(t *testing.T) {
 		{"hidden page", "/figure", false, restsHidden, ""},
 		{"scrolled away", "/figure", false, restsOffScreen, ""},
 		{"removal", "/figure", false, leavesNothing, ""},
+		{"memory", "/plain", false, leavesNoTrace, ""},
 		{"one request at a time", "/slow", false, asksOneByOne, ""},
 		{"timeout", "/figure", true, givesUp, ""},
 		{"broken picture", "/figure", true, refusesBroken, ""},
 		{"backoff", "/slow", true, backsOff, fastTimers},
-		{"cadence", "/default", false, spreadsOut, fastTimers},
+		{"cadence", "/default", false, spreadsOut, fastTimers + `chance = 0.999`},
 		{"cross-fade", "/figure", false, fades, ""},
 		{"reduced motion", "/figure", false, cutsWithoutMotion, ""},
 		{"data saving", "/figure", false, savesData, `Object.defineProperty(navigator.connection, 'saveData', { value: true })`},
@@ -60,6 +63,7 @@ func TestFeed(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // a tab has its own window; most of a case is waiting
 			c := newCamera(t, pages, "")
 			test.run(t, c, c.visit(t, browser, test.page, test.failures, test.script))
 		})
@@ -141,13 +145,14 @@ func tree(tab *browsertest.Tab) []string {
 		if role != "image" && role != "button" {
 			continue
 		}
-		line := role + " " + string(node.Name.Value)
+		var line strings.Builder
+		line.WriteString(role + " " + string(node.Name.Value))
 		for _, p := range node.Properties {
 			if p.Name == "pressed" {
-				line += " pressed=" + string(p.Value.Value)
+				line.WriteString(" pressed=" + string(p.Value.Value))
 			}
 		}
-		lines = append(lines, line)
+		lines = append(lines, line.String())
 	}
 	return lines
 }
@@ -221,6 +226,26 @@ func leavesNothing(t *testing.T, c *camera, tab *browsertest.Tab) {
 	c.active(t, 3)
 }
 
+// leavesNoTrace: no listener, observer or timer holds an element that was removed.
+func leavesNoTrace(t *testing.T, c *camera, tab *browsertest.Tab) {
+	tab.Run(`(async () => {
+		const feeds = Array.from({ length: 5 }, () => document.createElement('porthole-feed'));
+		for (const of of feeds) of.style.width = '40px'; // all in sight
+		document.body.prepend(...feeds);
+		await Promise.all(feeds.map((of) => new Promise((go) => of.addEventListener('frame', go))));
+		globalThis.traces = feeds.map((of) => { of.remove(); return new WeakRef(of); });
+	})()`)
+	left := 5
+	for range 20 {
+		browsertest.Call(tab, heapprofiler.CollectGarbage, cdp.Empty{})
+		if left = browsertest.Eval[int](tab, `traces.filter((trace) => trace.deref()).length`); left == 0 {
+			return
+		}
+		c.pass(t, 1)
+	}
+	t.Errorf("%d of 5 removed elements are still in memory", left)
+}
+
 func asksOneByOne(t *testing.T, c *camera, tab *browsertest.Tab) {
 	tab.Wait(`seen.frame >= 1`)
 	gate := make(chan struct{})
@@ -233,6 +258,7 @@ func asksOneByOne(t *testing.T, c *camera, tab *browsertest.Tab) {
 	c.wait(t, "a request at the gate", func() bool { return c.flight == 1 })
 	for range 3 {
 		asked := c.count()
+		tab.Run(`dispatchEvent(new Event('scroll')); dispatchEvent(new Event('online')); document.dispatchEvent(new Event('visibilitychange'))`)
 		c.pass(t, 4) // four periods without an answer
 		if got := c.count(); got != asked {
 			t.Errorf("%d requests beside the one under way", got-asked)
