@@ -65,7 +65,8 @@ func Scan(r io.ReaderAt, c Check) (*Image, error) {
 		s.c.Limit = MaxSegmentSize
 	}
 	err := s.scan()
-	return &s.img, err
+	img := s.img // not &s.img, which would keep the buffer
+	return &img, err
 }
 
 // scanner walks an image once, feeding checksum and hash as it goes.
