@@ -1,0 +1,18 @@
+// Package conformance holds no code of its own: its tests let flashers that
+// others wrote flash the simulated board, and compare what lies in its flash with
+// what they were given.
+//
+//	flasher                      face         reset             where it comes from
+//	tinygo espflasher 0.6.0      PTY          download mode     Go module
+//	esptool-js 0.7.0             RFC 2217     DTR and RTS       npm, needs node
+//	esptool 4.x, 5.x             RFC 2217     DTR and RTS       the machine, if it has one
+//	esptool's recorded dialogues RFC 2217     DTR and RTS       testdata
+//
+// The flashers run unmodified. esptool-js expects a Web Serial port; it gets one
+// whose other end is our RFC 2217 server (esptooljs/webserial.mjs). Nothing here is
+// a mock: a board serves a real TCP port of the loopback interface, or a real
+// pseudo-terminal.
+//
+// The tests need node and npm and, the first time, an npm registry. With -short
+// they are left out, loudly; otherwise a missing tool is a failure.
+package conformance
