@@ -41,9 +41,21 @@ func Parse(b []byte) (*Store, error) {
 }
 
 type reader struct {
-	store *Store
-	pages []*page // in use, by sequence number
-	free  int
+	store  *Store
+	pages  []*page // in use, by sequence number
+	free   int
+	chunks map[place]chunk // of blobs; the first of a key counts
+}
+
+// place is what the library searches entries by.
+type place struct {
+	namespace, chunk uint8
+	key              string
+}
+
+type chunk struct {
+	page  *page
+	entry int
 }
 
 // page is a page in use and what is valid in it.
@@ -236,25 +248,43 @@ func (r *reader) names() {
 // values reads everything else; of one key the first item in page order wins,
 // which is how the library searches.
 func (r *reader) values() {
+	r.chunks = make(map[place]chunk)
+	for _, p := range r.pages {
+		for _, i := range p.live {
+			e := p.at(i)
+			at := place{e.namespace(), e.chunk(), e.key()}
+			if _, ok := r.chunks[at]; !ok && e.typ() == Blob {
+				r.chunks[at] = chunk{p, i}
+			}
+		}
+	}
+	// Partitions may be large and hostile: no search here may be linear.
+	spaces := make(map[uint8]*space)
+	for i := range r.store.spaces {
+		spaces[r.store.spaces[i].index] = &r.store.spaces[i]
+	}
+	seen := make(map[place]bool)
 	for _, p := range r.pages {
 		for _, i := range p.live {
 			e := p.at(i)
 			if e.namespace() == 0 || e.typ() == Blob {
 				continue // chunks are read through their index
 			}
-			sp := r.store.byIndex(e.namespace())
+			sp := spaces[e.namespace()]
 			if sp == nil {
 				r.fault(Orphan, p.index, i, e.key())
 				continue
 			}
-			if e.key() == "" || sp.find(e.key()) >= 0 {
-				r.fault(Duplicate, p.index, i, e.key())
+			at := place{namespace: e.namespace(), key: e.key()}
+			if at.key == "" || seen[at] {
+				r.fault(Duplicate, p.index, i, at.key)
 				continue
 			}
+			seen[at] = true // also if it is damaged, so that chunks are read once
 			if v, kind := r.value(p, i); kind != 0 {
-				r.fault(kind, p.index, i, e.key())
+				r.fault(kind, p.index, i, at.key)
 			} else {
-				sp.items = append(sp.items, item{e.key(), v})
+				sp.items = append(sp.items, item{at.key, v})
 			}
 		}
 	}
@@ -311,19 +341,15 @@ func (r *reader) blob(index entry) (Value, Kind) {
 }
 
 func (r *reader) chunk(index entry, c uint8) ([]byte, Kind) {
-	for _, p := range r.pages {
-		for _, i := range p.live {
-			e := p.at(i)
-			if e.typ() == Blob && e.namespace() == index.namespace() && e.chunk() == c && e.key() == index.key() {
-				b, ok := p.data(i)
-				if !ok {
-					return nil, BadCRC
-				}
-				return b, 0
-			}
-		}
+	at, ok := r.chunks[place{index.namespace(), c, index.key()}]
+	if !ok {
+		return nil, Incomplete
 	}
-	return nil, Incomplete
+	b, ok := at.page.data(at.entry)
+	if !ok {
+		return nil, BadCRC
+	}
+	return b, 0
 }
 
 func erased(b []byte) bool {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // raw builds pages entry by entry, the way firmware writes over time, which the
@@ -339,6 +341,36 @@ func TestParsePartitions(t *testing.T) {
 	}
 	if got, _ := u8(t, s, "k"); got != 5 {
 		t.Error("its content cannot be saved")
+	}
+}
+
+// A partition made to be slow: 4 MB of index entries that all ask for 255 chunks
+// of which 254 are there, and as many keys as fit.
+func TestHostilePartition(t *testing.T) {
+	const pages = 1024
+	r := newRaw(t, pages)
+	p := r.page(0, pageFull, 0)
+	p.name(1, "n")
+	for c := range pageEntries - 1 {
+		p.w.variable(1, Blob, "b", uint8(c), nil)
+	}
+	for i := 1; i < pages-1; i++ {
+		p := r.page(i, pageFull, uint32(i))
+		for k := range pageEntries {
+			if k%2 == 0 {
+				p.w.plain(1, blobIndex, "b", [8]byte{0, 0, 0, 0, 255, 0, 0xFF, 0xFF})
+			} else {
+				p.w.plain(1, U8, fmt.Sprint(i, k), [8]byte{1})
+			}
+		}
+	}
+	began := time.Now()
+	s := parse(t, r.b)
+	if n := len(s.spaces[0].items); n != (pages-2)*pageEntries/2 {
+		t.Errorf("%d keys", n)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("4 MB take %v", took)
 	}
 }
 
