@@ -1,7 +1,9 @@
 package console
 
 import (
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,27 @@ var samples = []struct {
 		Line{Kind: Status, Uptime: 4 * time.Second, WiFi: "up", Camera: "on", Uploads: 7, Failed: 1, Heap: 214664}},
 	{`I (4000) porthole: help why="help status reboot panic"`, Line{Kind: Help, Why: "help status reboot panic"}},
 	{`W (4000) porthole: unknown command what="rm"`, Line{Kind: Unknown, What: "rm"}},
+}
+
+// The samples are the lines of testdata/lines.txt, which the firmware's own
+// tests print from the same values.
+func TestLinesFile(t *testing.T) {
+	raw, err := os.ReadFile("testdata/lines.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file, here []string
+	for line := range strings.Lines(string(raw)) {
+		if !strings.HasPrefix(line, "#") {
+			file = append(file, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	for _, s := range samples {
+		here = append(here, s.text)
+	}
+	if !slices.Equal(file, here) {
+		t.Errorf("testdata/lines.txt has\n%s\nwant\n%s", strings.Join(file, "\n"), strings.Join(here, "\n"))
+	}
 }
 
 func TestLines(t *testing.T) {
@@ -161,6 +184,27 @@ func TestCoreLines(t *testing.T) {
 	}
 }
 
+func TestBanner(t *testing.T) {
+	for text, want := range map[string]Banner{
+		"rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)":                           {1, "POWERON_RESET", 0x13, "SPI_FAST_FLASH_BOOT"},
+		"rst:0x10 (RTCWDT_RTC_RESET),boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))": {0x10, "RTCWDT_RTC_RESET", 3, "DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"},
+	} {
+		for _, around := range []string{text, text + "\r\n", "I (123) porthole: uploa\xff\x00" + text} {
+			if b, ok := ParseBanner(around); !ok || b != want || b.String() != text {
+				t.Errorf("%q: %+v, %v", around, b, ok)
+			}
+		}
+		if b, _ := ParseBanner(text); b.Download() != (want.Strap == 3) {
+			t.Errorf("%q: download %v", text, b.Download())
+		}
+	}
+	for _, text := range []string{"", "rst:", "rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST", "rst:0x100 (X),boot:0x1 (Y)", "rst:0x1 (x y),boot:0x1 (Y)"} {
+		if b, ok := ParseBanner(text); ok {
+			t.Errorf("%q parsed as %+v", text, b)
+		}
+	}
+}
+
 func samplePanic() Panic {
 	p := Panic{Core: 1, Reason: "LoadProhibited", ELF: "7b1eed647e97babc",
 		Backtrace: []PanicFrame{{0x400d467a, 0x3ffb1ea0}, {0x400d1f01, 0x3ffb1ec0}}}
@@ -211,6 +255,11 @@ func FuzzLine(f *testing.F) {
 		if l, ok := ParseLog(text); ok {
 			if again, ok := ParseLog(l.String()); !ok || again != l {
 				t.Fatalf("%+v became %+v, %v", l, again, ok)
+			}
+		}
+		if b, ok := ParseBanner(text); ok {
+			if again, ok := ParseBanner(b.String()); !ok || again != b {
+				t.Fatalf("%+v became %+v, %v", b, again, ok)
 			}
 		}
 		if l, ok := ParseCore(text); ok {
