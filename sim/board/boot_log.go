@@ -50,11 +50,17 @@ func (l *bootLog) until(t time.Duration) {
 	l.catchUp()
 }
 
-// finish ends this life of the chip.
+// finish ends this life of the chip. However fast the board is, a loop of resets
+// leaves this machine time for something else.
 func (l *bootLog) finish(reason ResetReason) {
 	l.catchUp()
+	if d := shortestLife - l.m.Uptime(); d > 0 {
+		sleep(l.ctx, d)
+	}
 	l.m.Reset(reason)
 }
+
+const shortestLife = 5 * time.Millisecond
 
 // catchUp waits until real time has reached the board's.
 func (l *bootLog) catchUp() {
