@@ -78,7 +78,9 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}}))
+	// Only the label tells this block from a certificate.
+	block, _ := pem.Decode([]byte(certificate(t)))
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: block.Bytes}))
 	for _, c := range []struct {
 		name   string
 		change func(*Config)

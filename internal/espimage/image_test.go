@@ -229,6 +229,35 @@ func TestArrange(t *testing.T) {
 	}
 }
 
+// The room before a mapped segment can be too small for a filler's own header.
+func TestArrangeNarrowGaps(t *testing.T) {
+	for gap := 0; gap <= 24; gap += 4 {
+		for _, ram := range []int{0, 4, 8, 100000} {
+			in := []Segment{
+				{Addr: dromLow + 0x20, Data: make([]byte, 64)},
+				{Addr: iromLow + 0x20 + 64 + 8 + uint32(gap), Data: make([]byte, 64)},
+			}
+			if ram > 0 {
+				in = append(in, Segment{Addr: 0x3FFB0000, Data: bytes.Repeat([]byte{1}, ram)})
+			}
+			out, err := Arrange(in)
+			if err != nil {
+				t.Fatalf("gap %d, %d bytes of RAM: %v", gap, ram, err)
+			}
+			b, err := Build(DefaultHeader(0), out)
+			if err != nil {
+				t.Fatalf("gap %d, %d bytes of RAM: %v", gap, ram, err)
+			}
+			if n := bytes.Count(b, []byte{1, 1, 1, 1}); n < ram/4 {
+				t.Errorf("gap %d, %d bytes of RAM: %d words left", gap, ram, n)
+			}
+		}
+	}
+	if _, err := Arrange([]Segment{{Addr: dromLow + 0x22, Data: make([]byte, 4)}}); err == nil {
+		t.Error("an odd address was arranged")
+	}
+}
+
 func TestPatch(t *testing.T) {
 	boot, err := DemoBootloader()
 	if err != nil {

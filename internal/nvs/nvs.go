@@ -36,7 +36,8 @@
 // The reader gives what the firmware's own library would read from the same
 // bytes, including its recovery after a power cut; what it had to leave out is
 // listed in Store.Faults. The writer makes a fresh partition, byte for byte as
-// the vendor's generator does.
+// the vendor's generator does but for blobs that begin in the last entry of a
+// page: the library would not write the empty chunk that the generator does.
 package nvs
 
 import (

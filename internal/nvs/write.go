@@ -83,7 +83,13 @@ func (w *writer) item(index uint8, it item) {
 	switch v := it.value; v.typ {
 	case String:
 		data := append(bytes.Clone(v.data), 0)
-		w.room(spanOf(len(data)))
+		// The vendor's generator never fills a page to the last entry with a
+		// string, unless nothing else would do.
+		if n := spanOf(len(data)); w.entry > 0 && w.entry+n >= pageEntries {
+			w.newPage()
+		} else {
+			w.room(n)
+		}
 		w.variable(index, String, it.key, noChunk, data)
 	case Blob:
 		w.blob(index, it.key, v.data)
