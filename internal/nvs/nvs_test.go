@@ -172,16 +172,17 @@ func checkPages(t *testing.T, b []byte) {
 	if used == n {
 		t.Fatal("no page is left empty")
 	}
-	empty := map[string]bool{} // keys with an empty chunk
+	empty := map[place]bool{} // blobs with an empty chunk
 	for i := range used {
 		p := &page{b: b[i*PageSize:][:PageSize]}
 		for k := 0; k < pageEntries && p.entryState(k) == stateWritten; k += max(1, p.at(k).span()) {
 			e := p.at(k)
-			if e.typ() == Blob && e.chunk() > 0 && (e.size() == 0 || empty[e.key()]) {
+			blob := place{namespace: e.namespace(), key: e.key()}
+			if e.typ() == Blob && e.chunk() > 0 && (e.size() == 0 || empty[blob]) {
 				t.Fatalf("page %d entry %d: %q has an empty chunk", i, k, e.key())
 			}
 			if e.typ() == Blob && e.size() == 0 {
-				empty[e.key()] = true
+				empty[blob] = true
 			}
 			if e.typ() == String && k > 0 && k+e.span() == pageEntries {
 				t.Fatalf("page %d is filled to the end with a string", i)
