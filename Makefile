@@ -29,7 +29,7 @@ build: ## build both binaries into bin/
 
 loadtest: ## 150 viewers for 20 s against a feed in the same process
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
-	bin/rig load --viewers 150 --duration 20s $(ARGS)
+	./scripts/loadtest.sh bin/rig load --viewers 150 --duration 20s $(ARGS)
 
 test: deps ## all tests, with the race detector where it helps
 	./scripts/test.sh

@@ -167,10 +167,11 @@ func (c *loadCmd) measure(ctx context.Context, std cli.IO, text io.Writer, cfg l
 	case loadtest.Pass:
 		return nil
 	case loadtest.Breach:
-		return cli.WithCode(cli.Hint(errors.New("an objective was missed"), "the report above says which, and by how much"), cli.ExitObjective)
+		err = cli.Hint(errors.New("an objective was missed"), "the report above says which, and by how much")
 	default:
-		return cli.WithCode(cli.Hint(errors.New("the run is inconclusive: the load generator itself stalled"), "give it a quieter machine or fewer viewers"), cli.ExitBench)
+		err = cli.Hint(errors.New("the run is inconclusive"), "the report above says why; give it a quieter machine or fewer viewers")
 	}
+	return cli.WithCode(err, report.Verdict.ExitCode())
 }
 
 func writeReport(path string, report *loadtest.Report) error {
