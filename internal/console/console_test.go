@@ -97,6 +97,11 @@ func TestLines(t *testing.T) {
 func TestVocabulary(t *testing.T) {
 	used := map[string]bool{"At": true, "Kind": true}
 	for _, s := range vocabulary {
+		for _, other := range vocabulary {
+			if strings.HasPrefix(string(s.kind), string(other.kind)+" ") {
+				t.Errorf("%q begins like %q", s.kind, other.kind)
+			}
+		}
 		names := map[string]bool{}
 		for _, f := range s.fields {
 			if names[f.name] {

@@ -82,19 +82,16 @@ func Parse(line string) (Line, bool) {
 	return l, true
 }
 
-// cutKind finds the kind whose words begin the text. Kinds may begin with each
-// other's words, so the longest wins.
+// cutKind finds the kind whose words begin the text. No kind begins with the
+// words of another.
 func cutKind(text string) (*spec, string) {
-	var found *spec
-	var rest string
 	for i := range vocabulary {
 		s := &vocabulary[i]
-		after, ok := strings.CutPrefix(text, string(s.kind))
-		if ok && (after == "" || after[0] == ' ') && (found == nil || len(s.kind) > len(found.kind)) {
-			found, rest = s, after
+		if after, ok := strings.CutPrefix(text, string(s.kind)); ok && (after == "" || after[0] == ' ') {
+			return s, after
 		}
 	}
-	return found, rest
+	return nil, ""
 }
 
 // cutValue takes ` name=value` off the front; value keeps its quotes.

@@ -228,6 +228,11 @@ func (a *app) takePictures(ctx context.Context, cfg boardcfg.Config, w *wait) en
 	if end, _ := w.first(ctx); end != endTimer {
 		return end
 	}
+	if code := a.f.cameraFault(); code != 0 {
+		a.printLog(console.CameraProbeLine(0, code))
+		a.print(console.Line{Kind: console.CameraError, Code: code, Why: console.CameraName(code)})
+		return endSource
+	}
 	size := "800x600"
 	if c := cfg.Crop; c != (boardcfg.Crop{}) {
 		size = fmt.Sprintf("%dx%d", c.W, c.H)
@@ -252,6 +257,7 @@ func (a *app) takePictures(ctx context.Context, cfg boardcfg.Config, w *wait) en
 	cancel()
 	wg.Wait()
 	if end == endSource {
+		a.printLog(console.CameraLateLine(0))
 		a.print(console.Line{Kind: console.CameraError, Code: -1, Why: err.Error()})
 	}
 	return end
@@ -338,6 +344,17 @@ func (a *app) printCore(lines ...console.CoreLine) {
 		l.At = a.now()
 		_, _ = a.m.Write([]byte(l.String() + "\r\n"))
 	}
+}
+
+// printLog prints a line of a driver, with the time of now.
+func (a *app) printLog(l console.LogLine) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.silent {
+		return
+	}
+	l.At, l.Color = a.now(), !a.f.cfg.Plain
+	_, _ = a.m.Write([]byte(l.String() + "\r\n"))
 }
 
 func (a *app) note(f func(*console.Line)) {

@@ -61,8 +61,8 @@ func (s stamped) captured(t testing.TB, frame []byte) time.Duration {
 	return d
 }
 
-// sink is a server in memory that keeps frames with the time they arrived.
-type sink struct {
+// frameSink is a server in memory that keeps frames with the time they arrived.
+type frameSink struct {
 	l      *netmem.Listener
 	srv    *http.Server
 	wg     sync.WaitGroup
@@ -72,8 +72,8 @@ type sink struct {
 	status int
 }
 
-func newSink(t testing.TB, tlsConfig *tls.Config) *sink {
-	s := &sink{l: netmem.Listen(), tokens: map[string]bool{}, status: 200}
+func newFrameSink(t testing.TB, tlsConfig *tls.Config) *frameSink {
+	s := &frameSink{l: netmem.Listen(), tokens: map[string]bool{}, status: 200}
 	s.srv = &http.Server{Handler: s, TLSConfig: tlsConfig, ErrorLog: log.New(io.Discard, "", 0)}
 	s.wg.Go(func() {
 		if tlsConfig != nil {
@@ -85,12 +85,12 @@ func newSink(t testing.TB, tlsConfig *tls.Config) *sink {
 	return s
 }
 
-func (s *sink) close() {
+func (s *frameSink) close() {
 	s.srv.Close()
 	s.wg.Wait()
 }
 
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *frameSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	frame, err := wire.ReadUpload(r.Body, r.Header.Get("Content-Type"), wire.FieldName, wire.ReadLimits{})
 	if err != nil {
 		http.Error(w, err.Error(), 400)
@@ -105,7 +105,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(s.status)
 }
 
-func (s *sink) take() [][]byte {
+func (s *frameSink) take() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.frames
@@ -113,14 +113,14 @@ func (s *sink) take() [][]byte {
 	return f
 }
 
-func (s *sink) setStatus(n int) {
+func (s *frameSink) setStatus(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = n
 }
 
 // world is the usual network, leading to the sink.
-func (s *sink) world() *board.World {
+func (s *frameSink) world() *board.World {
 	w := harbour()
 	w.Dial = s.l.DialContext
 	return w
@@ -138,11 +138,11 @@ func TestFlashToFrame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := newSink(t, &tls.Config{Certificates: []tls.Certificate{cert}})
+		srv := newFrameSink(t, &tls.Config{Certificates: []tls.Certificate{cert}})
 		defer srv.close()
 		bus := new(event.Bus)
 		src := stamped{time.Now()}
-		r := boot(t, provisioned(t, func(c *boardcfg.Config) { c.CA, c.Host = string(ca.RootPEM), "localhost" }),
+		r := bootBoard(t, provisioned(t, func(c *boardcfg.Config) { c.CA, c.Host = string(ca.RootPEM), "localhost" }),
 			board.FirmwareConfig{Network: srv.world(), Uploads: board.CameraUploads(src, bus, "door")}, board.Chip{})
 		defer r.close()
 		r.run(20 * time.Second)
@@ -182,10 +182,10 @@ func TestShutoff(t *testing.T) {
 	for range 100 {
 		at := time.Duration(rng.Int64N(int64(8 * time.Second)))
 		synctest.Test(t, func(t *testing.T) {
-			srv := newSink(t, nil)
+			srv := newFrameSink(t, nil)
 			defer srv.close()
 			src := stamped{time.Now()}
-			r := boot(t, provisioned(t, nil), board.FirmwareConfig{
+			r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{
 				Network: srv.world(), Uploads: board.CameraUploads(src, nil, ""),
 			}, board.Chip{})
 			defer r.close()
@@ -276,7 +276,7 @@ func TestDemoFlash(t *testing.T) {
 // A flicker shorter than the camera's start leaves it off, then on once.
 func TestShutoffFlicker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := boot(t, provisioned(t, nil), board.FirmwareConfig{Uploads: twoFrames}, board.Chip{})
+		r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{Uploads: twoFrames}, board.Chip{})
 		defer r.close()
 		r.run(5 * time.Second)
 		for range 20 {
@@ -305,7 +305,7 @@ func TestWiFi(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := boot(t, provisioned(t, nil), board.FirmwareConfig{Network: &board.World{Points: c.points}}, board.Chip{})
+				r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{Network: &board.World{Points: c.points}}, board.Chip{})
 				defer r.close()
 				r.run(10 * time.Minute)
 				failed, retries := r.lines(console.WiFiFailed), r.lines(console.Retry)
@@ -328,7 +328,7 @@ func TestWiFi(t *testing.T) {
 	t.Run("lost and found", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := harbour()
-			r := boot(t, provisioned(t, nil), board.FirmwareConfig{Network: w, Uploads: twoFrames}, board.Chip{})
+			r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{Network: w, Uploads: twoFrames}, board.Chip{})
 			defer r.close()
 			r.run(5 * time.Second)
 			w.SetDown("Harbour", true)
@@ -392,7 +392,7 @@ func TestUploadErrors(t *testing.T) {
 					}
 					tlsConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 				}
-				srv := newSink(t, tlsConfig)
+				srv := newFrameSink(t, tlsConfig)
 				defer srv.close()
 				srv.setStatus(c.status)
 				w := srv.world()
@@ -404,7 +404,7 @@ func TestUploadErrors(t *testing.T) {
 						cfg.CA, cfg.Host = string(ca.RootPEM), "localhost"
 					}
 				})
-				r := boot(t, flash, board.FirmwareConfig{Network: w, Uploads: board.CameraUploads(stamped{time.Now()}, nil, "")}, board.Chip{})
+				r := bootBoard(t, flash, board.FirmwareConfig{Network: w, Uploads: board.CameraUploads(stamped{time.Now()}, nil, "")}, board.Chip{})
 				defer r.close()
 				text := r.run(8 * time.Second)
 				failed := r.lines(console.UploadFailed)
@@ -434,7 +434,7 @@ func TestCameraEnds(t *testing.T) {
 	}{{errors.New("ribbon cable"), 3}, {nil, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			var runs int
-			r := boot(t, provisioned(t, nil), board.FirmwareConfig{
+			r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{
 				Uploads: func(context.Context, board.Upload) error { runs++; return c.err },
 			}, board.Chip{})
 			defer r.close()
@@ -447,6 +447,25 @@ func TestCameraEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A camera that does not answer is tried again until it does.
+func TestCameraFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{Uploads: twoFrames, Plain: true}, board.Chip{})
+		defer r.close()
+		r.fw.SetCameraFault(console.CameraNotFound)
+		text := r.run(time.Minute)
+		if !strings.Contains(text, "camera: Camera probe failed with error 0x105(ESP_ERR_NOT_FOUND)\r\n") ||
+			len(r.lines(console.CameraError)) < 3 || len(r.lines(console.UploadOK)) != 0 {
+			t.Errorf("console\n%s", text)
+		}
+		r.fw.SetCameraFault(0)
+		r.run(2 * time.Minute)
+		if len(r.lines(console.UploadOK)) == 0 {
+			t.Errorf("console\n%s", r.run(0))
+		}
+	})
 }
 
 // A configuration written while the board runs is taken up without a reset.

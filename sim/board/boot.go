@@ -52,10 +52,11 @@ type FirmwareConfig struct {
 type Firmware struct {
 	cfg FirmwareConfig
 
-	mu    sync.Mutex
-	app   *app   // running, for Panic and the like
-	cause string // of the next start, if the application knows better than the chip
-	boots uint64
+	mu     sync.Mutex
+	app    *app   // running, for Panic and the like
+	cause  string // of the next start, if the application knows better than the chip
+	boots  uint64
+	camera int // error code of a camera that does not answer
 }
 
 var _ Program = (*Firmware)(nil)
@@ -90,6 +91,20 @@ func NewFirmware(cfg FirmwareConfig) (*Firmware, error) {
 		cfg.Network = new(World)
 	}
 	return &Firmware{cfg: cfg}, nil
+}
+
+// SetCameraFault makes the camera fail with a driver's error code whenever it is
+// started, console.CameraNotFound for a loose ribbon; 0 repairs it.
+func (f *Firmware) SetCameraFault(code int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.camera = code
+}
+
+func (f *Firmware) cameraFault() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.camera
 }
 
 // Boot implements Program.

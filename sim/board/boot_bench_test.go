@@ -71,8 +71,8 @@ func harbour() *board.World {
 	return &board.World{Points: []board.AccessPoint{{SSID: "Harbour", Password: "correct horse"}}}
 }
 
-// bench is a running board with a host that reads its console.
-type bench struct {
+// bootBench is a running board with a host that reads its console.
+type bootBench struct {
 	t    testing.TB
 	b    *board.Board
 	fw   *board.Firmware
@@ -82,7 +82,7 @@ type bench struct {
 	text []byte
 }
 
-func boot(t testing.TB, flash []byte, cfg board.FirmwareConfig, chip board.Chip) *bench {
+func bootBoard(t testing.TB, flash []byte, cfg board.FirmwareConfig, chip board.Chip) *bootBench {
 	t.Helper()
 	if cfg.Network == nil {
 		cfg.Network = harbour()
@@ -95,26 +95,26 @@ func boot(t testing.TB, flash []byte, cfg board.FirmwareConfig, chip board.Chip)
 }
 
 // bootProgram runs a program that wraps fw.
-func bootProgram(t testing.TB, flash []byte, fw *board.Firmware, p board.Program) *bench {
+func bootProgram(t testing.TB, flash []byte, fw *board.Firmware, p board.Program) *bootBench {
 	t.Helper()
 	return bootChip(t, flash, fw, p, board.Chip{})
 }
 
-func bootChip(t testing.TB, flash []byte, fw *board.Firmware, p board.Program, chip board.Chip) *bench {
+func bootChip(t testing.TB, flash []byte, fw *board.Firmware, p board.Program, chip board.Chip) *bootBench {
 	t.Helper()
 	f, err := board.NewFlash(flash, 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return connect(t, fw, board.Config{Flash: f, Program: p, Chip: chip})
+	return bootConfigured(t, fw, board.Config{Flash: f, Program: p, Chip: chip})
 }
 
-func bootFlash(t testing.TB, flash *board.Flash, fw *board.Firmware) *bench {
+func bootFlash(t testing.TB, flash *board.Flash, fw *board.Firmware) *bootBench {
 	t.Helper()
-	return connect(t, fw, board.Config{Flash: flash, Program: fw})
+	return bootConfigured(t, fw, board.Config{Flash: flash, Program: fw})
 }
 
-func connect(t testing.TB, fw *board.Firmware, cfg board.Config) *bench {
+func bootConfigured(t testing.TB, fw *board.Firmware, cfg board.Config) *bootBench {
 	t.Helper()
 	b, err := board.New(cfg)
 	if err != nil {
@@ -124,7 +124,7 @@ func connect(t testing.TB, fw *board.Firmware, cfg board.Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &bench{t: t, b: b, fw: fw, w: w}
+	r := &bootBench{t: t, b: b, fw: fw, w: w}
 	r.wg.Go(func() {
 		buf := make([]byte, 4096)
 		for {
@@ -140,7 +140,7 @@ func connect(t testing.TB, fw *board.Firmware, cfg board.Config) *bench {
 	return r
 }
 
-func (r *bench) close() {
+func (r *bootBench) close() {
 	r.t.Helper()
 	if err := r.b.Close(); err != nil {
 		r.t.Error(err)
@@ -149,7 +149,7 @@ func (r *bench) close() {
 }
 
 // run lets virtual time pass and gives everything printed so far.
-func (r *bench) run(d time.Duration) string {
+func (r *bootBench) run(d time.Duration) string {
 	time.Sleep(d)
 	synctest.Wait()
 	r.mu.Lock()
@@ -158,7 +158,7 @@ func (r *bench) run(d time.Duration) string {
 }
 
 // lines are the application's own lines so far, of one kind or of all.
-func (r *bench) lines(kind console.Kind) []console.Line {
+func (r *bootBench) lines(kind console.Kind) []console.Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []console.Line

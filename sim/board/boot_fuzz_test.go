@@ -14,8 +14,8 @@ import (
 	"porthole/sim/board"
 )
 
-// overwrite puts bytes into a flash as if they had been flashed there.
-func overwrite(f *board.Flash, off uint32, data []byte) {
+// overwriteFlash puts bytes into a flash as if they had been flashed there.
+func overwriteFlash(f *board.Flash, off uint32, data []byte) {
 	for len(data) > 0 && int(off) < f.Size() {
 		sector := off / board.SectorSize * board.SectorSize
 		buf := make([]byte, board.SectorSize)
@@ -29,9 +29,9 @@ func overwrite(f *board.Flash, off uint32, data []byte) {
 	}
 }
 
-// seal corrects the digests of table and images, so that the mutator reaches
+// sealFlash corrects the digests of table and images, so that the mutator reaches
 // what lies behind them.
-func seal(t *testing.T, f *board.Flash) {
+func sealFlash(t *testing.T, f *board.Flash) {
 	t.Helper()
 	table := make([]byte, espimage.TableSize)
 	if _, err := f.ReadAt(table, espimage.TableOffset); err != nil {
@@ -40,7 +40,7 @@ func seal(t *testing.T, f *board.Flash) {
 	for row := 0; row < len(table); row += 32 {
 		if table[row] == 0xEB && table[row+1] == 0xEB {
 			sum := md5.Sum(table[:row])
-			overwrite(f, espimage.TableOffset+uint32(row)+16, sum[:])
+			overwriteFlash(f, espimage.TableOffset+uint32(row)+16, sum[:])
 			break
 		}
 	}
@@ -51,13 +51,13 @@ func seal(t *testing.T, f *board.Flash) {
 			e, ok := errors.AsType[*espimage.Error](err)
 			switch {
 			case ok && e.Kind == espimage.BadChecksum:
-				overwrite(f, at+uint32(e.Offset), []byte{byte(e.Want)})
+				overwriteFlash(f, at+uint32(e.Offset), []byte{byte(e.Want)})
 			case ok && e.Kind == espimage.BadHash:
 				h := sha256.New()
 				if _, err := io.CopyN(h, io.NewSectionReader(f, int64(at), e.Offset), e.Offset); err != nil {
 					t.Fatal(err)
 				}
-				overwrite(f, at+uint32(e.Offset), h.Sum(nil))
+				overwriteFlash(f, at+uint32(e.Offset), h.Sum(nil))
 			}
 		}
 	}
@@ -87,10 +87,10 @@ func FuzzBoot(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			overwrite(flash, off1%(4<<20), data1)
-			overwrite(flash, off2%(4<<20), data2)
+			overwriteFlash(flash, off1%(4<<20), data1)
+			overwriteFlash(flash, off2%(4<<20), data2)
 			if sealed {
-				seal(t, flash)
+				sealFlash(t, flash)
 			}
 			b, err := board.New(board.Config{Flash: flash, Program: fw})
 			if err != nil {
@@ -145,7 +145,7 @@ func TestBootFlippedBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			overwrite(flash, at, damaged)
+			overwriteFlash(flash, at, damaged)
 			r := bootFlash(t, flash, fw)
 			defer r.close()
 			r.run(2500 * time.Millisecond)

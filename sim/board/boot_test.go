@@ -32,7 +32,7 @@ func TestBootLogs(t *testing.T) {
 		flash func(i *bootImage) *bootImage
 		chip  board.Chip
 		lasts time.Duration
-		then  func(r *bench)
+		then  func(r *bootBench)
 	}{
 		{"erased", func(i *bootImage) *bootImage { return i }, board.Chip{}, 2500 * time.Millisecond, nil},
 		{"erased-old-chip", func(i *bootImage) *bootImage { return i }, old, 1500 * time.Millisecond, nil},
@@ -101,19 +101,19 @@ func TestBootLogs(t *testing.T) {
 				s.Delete(boardcfg.Namespace, "token")
 			})
 		}, board.Chip{}, 4 * time.Second, nil},
-		{"panic", good, board.Chip{}, 5 * time.Second, func(r *bench) {
+		{"panic", good, board.Chip{}, 5 * time.Second, func(r *bootBench) {
 			if err := r.fw.Panic("StoreProhibited"); err != nil {
 				r.t.Error(err)
 			}
 			r.run(3 * time.Second)
 		}},
-		{"brownout", good, board.Chip{}, 5 * time.Second, func(r *bench) {
+		{"brownout", good, board.Chip{}, 5 * time.Second, func(r *bootBench) {
 			if err := r.fw.Brownout(); err != nil {
 				r.t.Error(err)
 			}
 			r.run(2 * time.Second)
 		}},
-		{"watchdog", good, board.Chip{}, 5 * time.Second, func(r *bench) {
+		{"watchdog", good, board.Chip{}, 5 * time.Second, func(r *bootBench) {
 			if err := r.fw.Hang(); err != nil {
 				r.t.Error(err)
 			}
@@ -123,7 +123,7 @@ func TestBootLogs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				flash := c.flash(newBootImage(t)).flash
-				r := boot(t, flash, board.FirmwareConfig{Plain: true, Seed: 1, Uploads: twoFrames}, c.chip)
+				r := bootBoard(t, flash, board.FirmwareConfig{Plain: true, Seed: 1, Uploads: twoFrames}, c.chip)
 				defer r.close()
 				r.run(c.lasts)
 				if c.then != nil {
@@ -174,7 +174,7 @@ func TestBootSpeed(t *testing.T) {
 	flash := newBootImage(t).bootloader().table(espimage.ArduinoTable()).app(0x10000, "1.0.0").flash
 	logAt := func(speed float64) (text string, took time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
-			r := boot(t, flash, board.FirmwareConfig{Speed: speed, Seed: 1}, board.Chip{})
+			r := bootBoard(t, flash, board.FirmwareConfig{Speed: speed, Seed: 1}, board.Chip{})
 			defer r.close()
 			begun := time.Now()
 			for len(r.lines(console.ConfigMissing)) == 0 && time.Since(begun) < time.Minute {
@@ -212,7 +212,7 @@ func TestBootTrace(t *testing.T) {
 	flash := provisioned(t, nil)
 	run := func() (hash uint64) {
 		synctest.Test(t, func(t *testing.T) {
-			r := boot(t, flash, board.FirmwareConfig{Seed: 9, Uploads: twoFrames}, board.Chip{})
+			r := bootBoard(t, flash, board.FirmwareConfig{Seed: 9, Uploads: twoFrames}, board.Chip{})
 			defer r.close()
 			r.run(10 * time.Second)
 			r.b.SetShutoff(true)
@@ -297,7 +297,7 @@ func TestRollback(t *testing.T) {
 		return newBootImage(t).bootloader().table(espimage.ArduinoTable()).app(0x10000, "1.0.0").app(0x150000, "2.0.0").
 			config(nil).put(0xE000, ota.Bytes(), nil).flash
 	}
-	states := func(r *bench) (first, second espimage.OTAState) {
+	states := func(r *bootBench) (first, second espimage.OTAState) {
 		raw := make([]byte, espimage.OTADataSize)
 		if _, err := r.b.ReadFlash(raw, 0xE000); err != nil {
 			r.t.Fatal(err)
@@ -308,7 +308,7 @@ func TestRollback(t *testing.T) {
 		}
 		return d[0].State, d[1].State
 	}
-	versions := func(r *bench) (v []string) {
+	versions := func(r *bootBench) (v []string) {
 		for _, l := range r.lines(console.Boot) {
 			v = append(v, l.Version)
 		}
@@ -316,7 +316,7 @@ func TestRollback(t *testing.T) {
 	}
 	t.Run("confirmed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := boot(t, image(t), board.FirmwareConfig{Uploads: twoFrames}, board.Chip{})
+			r := bootBoard(t, image(t), board.FirmwareConfig{Uploads: twoFrames}, board.Chip{})
 			defer r.close()
 			r.run(1500 * time.Millisecond)
 			if _, s := states(r); s != espimage.OTAPending {
@@ -339,7 +339,7 @@ func TestRollback(t *testing.T) {
 	})
 	t.Run("given up", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := boot(t, image(t), board.FirmwareConfig{}, board.Chip{})
+			r := bootBoard(t, image(t), board.FirmwareConfig{}, board.Chip{})
 			defer r.close()
 			r.run(1500 * time.Millisecond)
 			if err := r.fw.Panic(""); err != nil {
@@ -358,7 +358,7 @@ func TestRollback(t *testing.T) {
 
 func TestNoAppToPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := boot(t, newBootImage(t).flash, board.FirmwareConfig{}, board.Chip{})
+		r := bootBoard(t, newBootImage(t).flash, board.FirmwareConfig{}, board.Chip{})
 		defer r.close()
 		r.run(time.Second)
 		for name, f := range map[string]func() error{

@@ -87,7 +87,7 @@ func TestPanicDecodes(t *testing.T) {
 	digest := sha256.Sum256(file)
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
-			r := boot(t, provisioned(t, nil), board.FirmwareConfig{ELF: prog, Seed: seed, Speed: 20}, board.Chip{})
+			r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{ELF: prog, Seed: seed, Speed: 20}, board.Chip{})
 			defer r.close()
 			r.run(2 * time.Second)
 			if err := r.b.Panic(""); err != nil {
@@ -139,7 +139,7 @@ func TestReadELFRefuses(t *testing.T) {
 // What is typed is answered, and nothing that is typed does more than that.
 func TestConsole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := boot(t, provisioned(t, nil), board.FirmwareConfig{Uploads: twoFrames}, board.Chip{})
+		r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{Uploads: twoFrames}, board.Chip{})
 		defer r.close()
 		r.run(5 * time.Second)
 		say := func(text string) string {
