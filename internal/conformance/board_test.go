@@ -143,6 +143,16 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// written is a flash full of somebody else's data, so that erasing shows.
+func written(t testing.TB) *board.Flash {
+	t.Helper()
+	f, err := board.NewFlash(noise(4<<20), 4<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // flash returns n bytes of the board's flash, read past every flasher.
 func flash(t testing.TB, b *board.Board, offset uint32, n int) []byte {
 	t.Helper()

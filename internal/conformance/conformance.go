@@ -8,11 +8,15 @@
 //	esptool 4.x, 5.x             RFC 2217     DTR and RTS       the machine, if it has one
 //	esptool's recorded dialogues RFC 2217     DTR and RTS       testdata
 //
+// pyserial, on which esptool sits, is tried from both sides where python3 has it.
+//
 // The flashers run unmodified. esptool-js expects a Web Serial port; it gets one
 // whose other end is our RFC 2217 server (esptooljs/webserial.mjs). Nothing here is
 // a mock: a board serves a real TCP port of the loopback interface, or a real
 // pseudo-terminal.
 //
 // The tests need node and npm and, the first time, an npm registry. With -short
-// they are left out, loudly; otherwise a missing tool is a failure.
+// esptool-js is left out; otherwise a missing node or npm is a failure. esptool and
+// pyserial are optional: without them their tests are skipped with the words NOT
+// RUN, unless CONFORMANCE_REQUIRE=esptool,pyserial names them.
 package conformance

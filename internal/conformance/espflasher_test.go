@@ -81,14 +81,16 @@ func TestEspflasherWrites(t *testing.T) {
 		name     string
 		compress bool
 		baud     int
+		cfg      board.Config
 	}{
-		{"compressed at 460800", true, 460800},
-		{"compressed at 921600", true, 921600},
-		{"uncompressed", false, 460800},
-		{"at the first speed", true, 115200},
+		{"compressed at 460800", true, 460800, board.Config{}},
+		{"compressed at 921600", true, 921600, board.Config{}},
+		{"uncompressed", false, 460800, board.Config{}},
+		{"at the first speed", true, 115200, board.Config{}},
+		{"on a line and a flash of real speed", true, 921600, board.Config{Pace: true, Latency: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBoard(t, board.Config{})
+			b := newBoard(t, tt.cfg)
 			f := connect(t, onPTY(t, b), func(o *espflasher.FlasherOptions) {
 				o.Compress, o.FlashBaudRate = tt.compress, tt.baud
 			})
@@ -134,7 +136,7 @@ func TestEspflasherSingleImage(t *testing.T) {
 }
 
 func TestEspflasherReadsAndErases(t *testing.T) {
-	b := newBoard(t, board.Config{})
+	b := newBoard(t, board.Config{Flash: written(t)})
 	f := connect(t, onPTY(t, b), nil)
 	data := noise(3 * board.SectorSize)
 	if err := f.FlashImage(data, 0x100000, nil); err != nil {

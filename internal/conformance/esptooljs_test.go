@@ -114,15 +114,19 @@ func TestEsptoolJS(t *testing.T) {
 	dir := installJS(t)
 	for _, tt := range []struct {
 		name string
-		rom  board.ROMMode
+		cfg  board.Config
 		baud int
 	}{
-		{"fast ROM at 460800", board.ROMFast, 460800},
-		{"strict ROM at 921600", board.ROMStrict, 921600},
-		{"fast ROM at 115200", board.ROMFast, 115200},
+		{"fast ROM at 460800", board.Config{}, 460800},
+		{"strict ROM at 921600", board.Config{ROM: board.ROMStrict}, 921600},
+		{"fast ROM at 115200", board.Config{}, 115200},
+		{"line and flash of real speed", board.Config{Pace: true, Latency: true}, 921600},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBoard(t, board.Config{ROM: tt.rom})
+			if !tt.cfg.Latency { // an erase of the chip takes 10 s there
+				tt.cfg.Flash = written(t)
+			}
+			b := newBoard(t, tt.cfg)
 			out := t.TempDir()
 			all, plain := parts(t), part{"noise", 0x200000, noise(40_000)}
 			var files []planFile
@@ -130,7 +134,7 @@ func TestEsptoolJS(t *testing.T) {
 				files = append(files, planFile{p.offset, save(t, out, p)})
 			}
 			steps := runJS(t, dir, onTCP(t, b), map[string]any{
-				"baud": tt.baud, "files": files, "plain": planFile{plain.offset, save(t, out, plain)}, "out": out,
+				"baud": tt.baud, "erase": !tt.cfg.Latency, "files": files, "plain": planFile{plain.offset, save(t, out, plain)}, "out": out,
 			})
 
 			s := steps["connect"]

@@ -64,6 +64,7 @@ type Client struct {
 	// Owned by the reading goroutine once NewClient has returned.
 	parser  Parser
 	options negotiation
+	data    []byte // of the piece being handled, not yet in rx
 
 	ready chan error // capacity 1: outcome of the negotiation
 
@@ -279,11 +280,14 @@ func (c *Client) end(err error) {
 
 func (c *Client) handle(b []byte) error {
 	for tok, rest, ok := c.parser.Next(b); ok; tok, rest, ok = c.parser.Next(rest) {
+		if tok.Kind == TokenData {
+			c.data = append(c.data, tok.Data...)
+			continue
+		}
+		if err := c.deliver(); err != nil {
+			return err
+		}
 		switch tok.Kind {
-		case TokenData:
-			if _, err := c.rx.Write(tok.Data); err != nil {
-				return err
-			}
 		case TokenVerb:
 			if err := c.negotiate(tok.Verb, tok.Option); err != nil {
 				return err
@@ -298,10 +302,20 @@ func (c *Client) handle(b []byte) error {
 			}
 		}
 	}
+	if err := c.deliver(); err != nil {
+		return err
+	}
 	if err := c.parser.Err(); err != nil {
 		return fmt.Errorf("parse server's stream: %w", err)
 	}
 	return nil
+}
+
+// deliver hands the data collected so far to the reader of the port.
+func (c *Client) deliver() error {
+	_, err := c.rx.Write(c.data)
+	c.data = c.data[:0]
+	return err
 }
 
 func (c *Client) negotiate(verb byte, opt Option) error {

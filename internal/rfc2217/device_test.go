@@ -14,6 +14,7 @@ type device struct {
 	mu       sync.Mutex
 	calls    []string
 	data     []byte
+	writes   int
 	baudLock uint32 // when not 0, the only speed the device can do
 	fail     error
 }
@@ -29,6 +30,7 @@ func (d *device) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.data = append(d.data, p...)
+	d.writes++
 	return len(p), d.fail
 }
 

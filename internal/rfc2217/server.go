@@ -71,6 +71,7 @@ type Server struct {
 	// Owned by the reading goroutine.
 	parser   Parser
 	options  negotiation
+	data     []byte // of the piece being handled, not yet written to the line
 	line     Line
 	dtr, rts bool
 	dirty    lines // changes of DTR and RTS that are answered but not applied
@@ -235,14 +236,15 @@ func isGone(err error) bool {
 
 func (s *Server) handle(b []byte) error {
 	for tok, rest, ok := s.parser.Next(b); ok; tok, rest, ok = s.parser.Next(rest) {
+		if tok.Kind == TokenData {
+			s.data = append(s.data, tok.Data...)
+			continue
+		}
+		if err := s.writeLine(); err != nil {
+			return err
+		}
 		var err error
 		switch tok.Kind {
-		case TokenData:
-			if err = s.applySignals(); err == nil {
-				if _, err = s.cfg.Device.Write(tok.Data); err != nil {
-					err = fmt.Errorf("write to line: %w", err)
-				}
-			}
 		case TokenVerb:
 			s.negotiate(tok.Verb, tok.Option)
 		case TokenSub:
@@ -256,10 +258,30 @@ func (s *Server) handle(b []byte) error {
 			return err
 		}
 	}
+	if err := s.writeLine(); err != nil {
+		return err
+	}
 	if err := s.parser.Err(); err != nil {
 		return fmt.Errorf("parse client's stream: %w", err)
 	}
 	return s.applySignals()
+}
+
+// writeLine sends the data collected so far to the line, in one call: every FF is
+// a token of its own, and a flasher pads with thousands of them.
+func (s *Server) writeLine() error {
+	if len(s.data) == 0 {
+		return nil
+	}
+	if err := s.applySignals(); err != nil {
+		return err
+	}
+	_, err := s.cfg.Device.Write(s.data)
+	s.data = s.data[:0]
+	if err != nil {
+		return fmt.Errorf("write to line: %w", err)
+	}
+	return nil
 }
 
 func (s *Server) agreed() bool {

@@ -163,6 +163,22 @@ func TestServerIgnoresCommandsBeforeTheAgreement(t *testing.T) {
 	})
 }
 
+// A flasher pads blocks with thousands of FF, each of them an escape sequence. A
+// paced line spends a pause per call, so they must come in few.
+func TestPaddingIsWrittenInOnePiece(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dev := &device{}
+		_, conn, _ := serve(t, ServerConfig{Device: dev})
+		agreed(t, conn)
+		pad := bytes.Repeat([]byte{0xFF}, 1000)
+		conn.Write(AppendCommand(AppendData(nil, pad), CmdControl, byte(RTSOn)))
+		expect(t, conn, "padding", "FFFA2C690BFFF0")
+		if got := dev.received(); got != string(pad) || dev.writes != 1 {
+			t.Errorf("the line got %d bytes in %d calls, want 1000 in 1", len(got), dev.writes)
+		}
+	})
+}
+
 func TestServerAnswersWithTheSpeedInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, conn, _ := serve(t, ServerConfig{Device: &device{baudLock: 115107}})

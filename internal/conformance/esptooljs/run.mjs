@@ -1,8 +1,8 @@
 // Drives esptool-js through one flow against an RFC 2217 port and prints one
 // JSON line per step. Usage: node run.mjs HOST:PORT PLAN.json
 //
-// The plan: { baud, files: [{ address, path }], plain: { address, path },
-// out: directory for what is read back }
+// The plan: { baud, erase: whether to erase the chip first, files: [{ address,
+// path }], plain: { address, path }, out: directory for what is read back }
 
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
@@ -41,7 +41,7 @@ try {
     };
   });
   await timed("erase", async () => {
-    await loader.eraseFlash();
+    if (plan.erase) await loader.eraseFlash();
     const probe = await loader.readFlash(plan.files[0].address, 0x1000);
     transport.flushInput();
     return { blank: probe.every((b) => b === 0xff) };
