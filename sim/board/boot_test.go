@@ -64,6 +64,30 @@ func TestBootLogs(t *testing.T) {
 		{"app-missing", func(i *bootImage) *bootImage {
 			return i.bootloader().table(espimage.ArduinoTable()).config(nil)
 		}, board.Chip{}, 600 * time.Millisecond, nil},
+		{"bootloader-entry", func(i *bootImage) *bootImage {
+			i.bootloader()
+			i.flash[0x1007] ^= 0x20 // the entry point: not in the checksum
+			return i
+		}, board.Chip{}, 1500 * time.Millisecond, nil},
+		{"app-larger-flash", func(i *bootImage) *bootImage {
+			good(i)
+			b, err := espimage.Patch(i.flash[0x10000:0x50000], espimage.FlashSettings{
+				Mode: espimage.KeepMode, Freq: espimage.KeepFreq, Size: espimage.Size16MB})
+			return i.put(0x10000, b, err)
+		}, board.Chip{}, 600 * time.Millisecond, nil},
+		{"app-smaller-flash", func(i *bootImage) *bootImage {
+			good(i)
+			b, err := espimage.Patch(i.flash[0x10000:0x50000], espimage.FlashSettings{
+				Mode: espimage.QIO, Freq: espimage.KeepFreq, Size: espimage.Size2MB})
+			return i.put(0x10000, b, err)
+		}, board.Chip{}, 500 * time.Millisecond, nil},
+		{"test-app", func(i *bootImage) *bootImage {
+			return i.bootloader().config(nil).app(0x100000, "0.9.0").table(&espimage.Table{MD5: true, Partitions: []espimage.Partition{
+				{Type: espimage.TypeData, Subtype: espimage.DataNVS, Offset: 0x9000, Size: 0x5000, Label: "nvs"},
+				{Subtype: espimage.AppFactory, Offset: 0x10000, Size: 0xF0000, Label: "factory"},
+				{Subtype: espimage.AppTest, Offset: 0x100000, Size: 0xF0000, Label: "test"},
+			}})
+		}, board.Chip{}, 3 * time.Second, nil},
 		{"app-not-ours", func(i *bootImage) *bootImage {
 			desc, err := espimage.AppDescriptor{Project: "hello_world", Version: "1", IDF: "v5.1.4"}.Bytes()
 			if err != nil {

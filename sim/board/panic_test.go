@@ -34,7 +34,9 @@ func xtensaELF(t testing.TB, functions []board.Function) []byte {
 			Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC), Shndx: 1})
 		names.WriteString(f.Name + "\x00")
 	}
-	// Data in the same table, and a function without a size: neither is code.
+	// Data in the same table, a function without a size and one outside the code:
+	// none of them counts.
+	put(&symbols, elf.Sym32{Value: 0x400D9000, Size: 16, Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC), Shndx: 2})
 	put(&symbols, elf.Sym32{Value: 0x3FFB0000, Size: 4, Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_OBJECT), Shndx: 1})
 	put(&symbols, elf.Sym32{Value: 0x40000000, Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC), Shndx: 1})
 	sections := "\x00.text\x00.symtab\x00.strtab\x00.shstrtab\x00"
@@ -121,6 +123,25 @@ func TestPanicDecodes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// After a panic the memory that remembers it is lost with EN.
+func TestPanicForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := bootBoard(t, provisioned(t, nil), board.FirmwareConfig{}, board.Chip{})
+		defer r.close()
+		r.run(2 * time.Second)
+		if err := r.b.Panic(""); err != nil {
+			t.Fatal(err)
+		}
+		r.run(100 * time.Millisecond) // in the bootloader
+		r.b.PressEN(true)
+		r.b.PressEN(false)
+		r.run(2 * time.Second)
+		if b := r.lines(console.Boot); len(b) != 2 || b[1].Reset != "poweron" {
+			t.Errorf("boot lines %+v", b)
+		}
+	})
 }
 
 func TestReadELFRefuses(t *testing.T) {
