@@ -145,11 +145,10 @@ func (p *PTY) serve(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if open {
-			reset = nil
 			if err := p.host(ctx, t); err != nil {
 				return err
 			}
-			if p.cfg.CloseReset > 0 {
+			if p.cfg.CloseReset > 0 { // replaces one that is running
 				reset = time.After(p.cfg.CloseReset)
 			}
 			if err := t.clean(); err != nil {

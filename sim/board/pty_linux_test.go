@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,25 +80,36 @@ func TestPTYCarriesDataAndSpeed(t *testing.T) {
 }
 
 func TestPTYReopens(t *testing.T) {
-	b := newBoard(t, board.Config{Program: echo})
+	var echoed atomic.Int64 // bytes the board has sent back
+	counted := board.ProgramFunc(func(ctx context.Context, m *board.Machine) {
+		m.Running()
+		buf := make([]byte, 256)
+		for {
+			n, err := m.Read(buf)
+			if err != nil {
+				return
+			}
+			m.Write(buf[:n])
+			echoed.Add(int64(n))
+		}
+	})
+	b := newBoard(t, board.Config{Program: counted})
 	p := servePTY(t, board.PTYConfig{Board: b})
 	eventually(t, "the application", func() bool { return b.Status().State == board.StateApp })
-	for range 3 {
+	for round := range 5 {
 		port := openPort(t, p.Name(), 115200)
 		eventually(t, "the connection", func() bool { return b.Status().Connected })
+		echoed.Store(0)
 		if _, err := port.Write([]byte("ping")); err != nil {
 			t.Fatal(err)
 		}
-		until(t, port, "ping")
+		if got := until(t, port, "ping"); got != "ping" {
+			t.Errorf("round %d read %q: the one before left something behind", round, got)
+		}
 		port.Write([]byte("never read"))
+		eventually(t, "the echo", func() bool { return echoed.Load() == int64(len("ping")+len("never read")) })
 		port.Close()
 		eventually(t, "the end", func() bool { return !b.Status().Connected })
-	}
-	port := openPort(t, p.Name(), 115200)
-	eventually(t, "the connection", func() bool { return b.Status().Connected })
-	port.Write([]byte("fresh"))
-	if got := until(t, port, "fresh"); got != "fresh" {
-		t.Errorf("read %q: the one before left something behind", got)
 	}
 }
 

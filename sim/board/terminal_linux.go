@@ -97,8 +97,17 @@ func (t *terminal) clean() error {
 	}
 	defer unix.Close(fd)
 	unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
-	unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH)
-	return makeRaw(fd, 0)
+	if err := makeRaw(fd, 0); err != nil {
+		return err
+	}
+	// A flush would miss what the kernel has not moved to the slave's queue yet; a
+	// read moves it first. Nothing writes meanwhile, so this ends.
+	var buf [4096]byte
+	for {
+		if n, err := unix.Read(fd, buf[:]); n <= 0 || err != nil {
+			return nil
+		}
+	}
 }
 
 // makeRaw makes a terminal a clean 8-bit line if it is not one, at a speed if that
