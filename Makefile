@@ -5,11 +5,12 @@ GO     ?= go
 PORT   ?= 8443
 HTTP_PORT  ?= 8080
 ADMIN_PORT ?= 9100
+SERIAL_PORT ?= 2217
 ARGS   ?=
 export GOFLAGS ?= -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help sim server loadtest test race fuzz bench lint nightly deps build hil firmware tui conformance loop
+.PHONY: help sim server loadtest test race fuzz bench lint nightly deps build hil firmware tui conformance board loop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +19,7 @@ help: ## list the targets
 
 sim: ## run server, simulated camera and demo page on this machine
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
-	@exec bin/rig sim --port $(PORT) --http-port $(HTTP_PORT) --admin-port $(ADMIN_PORT) $(ARGS)
+	@exec bin/rig sim --port $(PORT) --http-port $(HTTP_PORT) --admin-port $(ADMIN_PORT) --serial 127.0.0.1:$(SERIAL_PORT) $(ARGS)
 
 server: ## build the server and run it with a development certificate
 	@mkdir -p bin && $(GO) build -o bin/porthole ./cmd/porthole
@@ -30,6 +31,13 @@ build: ## build both binaries into bin/
 loadtest: ## 150 viewers for 20 s against a feed in the same process
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
 	./scripts/loadtest.sh bin/rig load --viewers 150 --duration 20s $(ARGS)
+
+board: ## run a simulated board alone, on a serial port over the network
+	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
+	@exec bin/rig board --serial 127.0.0.1:$(SERIAL_PORT) $(ARGS)
+
+conformance: deps ## let foreign flashers flash the simulated board
+	$(GO) test -count=1 -v -run . ./internal/conformance
 
 test: deps ## all tests, with the race detector where it helps
 	./scripts/test.sh

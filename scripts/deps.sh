@@ -12,6 +12,9 @@ if [ -z "${PORTHOLE_CHROMIUM:-}" ] && ! command -v chromium >/dev/null && ! comm
   packages+=(chromium)
 fi
 need gcc gcc # the race detector
+need g++ g++ # ELF files that backtraces are decoded from
+need node nodejs # the JavaScript flasher of the conformance suite
+need npm npm
 
 [ ${#packages[@]} -eq 0 ] && exit 0
 

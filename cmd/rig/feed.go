@@ -10,24 +10,27 @@ import (
 	"sync"
 	"time"
 
+	"porthole/internal/boardcfg"
 	"porthole/internal/cli"
 	"porthole/internal/devca"
 	"porthole/internal/event"
 	"porthole/server"
 	"porthole/sim"
+	"porthole/sim/board"
 )
 
 // feed is the whole product in one process: the production server on loopback
-// with a development certificate, and a simulated camera that uploads to it
-// over TLS.
+// with a development certificate, and a simulated board that boots from its
+// flash, finds its settings there and uploads to the server over TLS.
 type feed struct {
 	bus    *event.Bus
 	server *server.Server
-	camera *sim.Camera
+	device *device
 
 	https, http, admin net.Listener // http and admin may be nil
 	rootPath           string       // of the CA's certificate; empty where it is in memory only
 	roots              *x509.CertPool
+	rootPEM            []byte
 	token              string
 	certificate        tls.Certificate
 }
@@ -36,14 +39,21 @@ type feed struct {
 // port of 0 any free one.
 type feedConfig struct {
 	https, http, admin string
-	keepCA             bool // in the user's state folder, so that a browser trusts it next time too
+	keepCA             bool   // in the user's state folder, so that a browser trusts it next time too
+	serial, pty        string // faces of the board
 	interval           time.Duration
 	frames             int
+	seed               uint64
 	source             sim.Source
 	bus                *event.Bus
 	offline, period    time.Duration // of the server; zero for its defaults
-	powered            func() bool   // the camera's supply; nil for always
 }
+
+// The network of the simulated room.
+const (
+	roomSSID     = "porthole"
+	roomPassword = "only-simulated"
+)
 
 func newFeed(cfg feedConfig) (_ *feed, err error) {
 	f := &feed{bus: cfg.bus, token: server.NewToken()}
@@ -79,13 +89,17 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 	if f.server, err = server.New(server.Config{Tokens: tokens, Loop: loop, Events: cfg.bus, Offline: cfg.offline, Period: cfg.period}); err != nil {
 		return nil, err
 	}
-	target, err := sim.ParseTarget("https://"+f.https.Addr().String(), f.token)
-	if err != nil {
-		return nil, err
-	}
-	f.camera, err = sim.New(sim.Config{
-		Target: target, Dial: dialer(target.Address()), TLS: trusting(f.roots),
-		Source: cfg.source, Interval: cfg.interval, Frames: cfg.frames, Events: cfg.bus, Powered: cfg.powered,
+	addr := f.https.Addr().(*net.TCPAddr)
+	f.device, err = newDevice(deviceConfig{
+		board:    board.Config{Seed: cfg.seed},
+		firmware: board.FirmwareConfig{Speed: instant, Seed: cfg.seed},
+		settings: &boardcfg.Config{
+			SSID: roomSSID, Password: roomPassword, Host: addr.IP.String(), Port: uint16(addr.Port),
+			Token: f.token, CA: string(f.rootPEM), Interval: cfg.interval, Name: "sim",
+		},
+		source: newFinite(cfg.source, cfg.frames),
+		world:  &board.World{Points: []board.AccessPoint{{SSID: roomSSID, Password: roomPassword}}, JoinTime: time.Millisecond, ScanTime: time.Millisecond},
+		bus:    cfg.bus, name: "", rfc2217: cfg.serial, pty: cfg.pty,
 	})
 	return f, err
 }
@@ -102,7 +116,7 @@ func (f *feed) trust(keep bool) error {
 	if err != nil {
 		return err
 	}
-	f.roots = ca.Pool()
+	f.roots, f.rootPEM = ca.Pool(), ca.RootPEM
 	f.certificate, err = ca.Certificate()
 	return err
 }
@@ -125,17 +139,14 @@ func (f *feed) run(ctx context.Context) error {
 		public = append(public, f.http)
 	}
 	var parts sync.WaitGroup
-	var serverErr, adminErr, cameraErr error
+	var serverErr, adminErr, deviceErr error
 	parts.Go(func() { defer stop(); serverErr = f.server.Run(ctx, public...) })
 	if f.admin != nil {
 		parts.Go(func() { defer stop(); adminErr = server.Serve(ctx, f.server.Admin(), nil, f.admin) })
 	}
-	parts.Go(func() { defer stop(); cameraErr = f.camera.Run(ctx) })
+	parts.Go(func() { defer stop(); deviceErr = f.device.run(ctx) })
 	parts.Wait()
-	if errors.Is(cameraErr, context.Canceled) {
-		cameraErr = nil // told to end
-	}
-	return errors.Join(serverErr, adminErr, cameraErr)
+	return errors.Join(serverErr, adminErr, deviceErr)
 }
 
 // dialer dials one TCP address.

@@ -99,7 +99,7 @@ func (c *loadCmd) own(ctx context.Context, std cli.IO, text io.Writer, cfg loadt
 	bus := new(event.Bus)
 	log := new(modeLog)
 	sub := bus.Subscribe(1024)
-	f, err := newFeed(feedConfig{https: "127.0.0.1:0", admin: "", interval: 2 * time.Second, source: src, bus: bus})
+	f, err := newFeed(feedConfig{https: "127.0.0.1:0", admin: "", interval: 2 * time.Second, seed: c.Seed, source: src, bus: bus})
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,9 @@ import (
 
 // grammar is the command line; its fields are the commands.
 type grammar struct {
-	Sim  simCmd  `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
-	Load loadCmd `cmd:"" help:"Load a server with viewers and measure what they see."`
+	Sim   simCmd   `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
+	Board boardCmd `cmd:"" help:"Run a simulated board that flashers and monitors can use over a serial port."`
+	Load  loadCmd  `cmd:"" help:"Load a server with viewers and measure what they see."`
 }
 
 func app() cli.App {

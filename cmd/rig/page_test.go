@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,13 +26,11 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var off atomic.Bool
 	bus := new(event.Bus)
 	f, err := newFeed(feedConfig{
 		https: "127.0.0.1:0", http: "127.0.0.1:0", admin: "127.0.0.1:0",
 		source: sim.SceneSource{Scene: sc}, bus: bus, interval: 200 * time.Millisecond,
 		offline: 2 * time.Second, period: 200 * time.Millisecond,
-		powered: func() bool { return !off.Load() },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +83,13 @@ func TestPage(t *testing.T) {
 	tab.Run(button + `.click()`)
 	next("live", live)
 
-	off.Store(true)
+	command := func(name string) {
+		t.Helper()
+		if _, err := bus.Do(t.Context(), event.Command{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command("camera.off")
 	waitFor(t, bus, func(s event.Snapshot) bool { return s.Mode == event.Loop })
 	for range 2 {
 		next("recorded", loop)
@@ -94,7 +97,7 @@ func TestPage(t *testing.T) {
 	if mode := f.server.Truth().Mode; mode != event.Loop {
 		t.Errorf("truth is %s", mode)
 	}
-	off.Store(false)
+	command("camera.on")
 	next("live", live)
 
 	// The same server, as a client that trusts the development CA sees it.

@@ -127,7 +127,7 @@ func TestFolderByteForByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSink(t)
-	rig(t, t.Context(), "sim", "--to", s.URL, "--token", "t", "--source", dir, "--order", "once", "--interval", "50ms")
+	rig(t, t.Context(), "sim", "--to", s.URL, "--token", "t", "--source", dir, "--order", "once", "--interval", "100ms")
 	if len(s.pictures) != 3 {
 		t.Fatalf("%d frames arrived", len(s.pictures))
 	}

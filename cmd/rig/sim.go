@@ -24,6 +24,8 @@ type simCmd struct {
 	Port      int    `default:"8443" help:"HTTPS port."`
 	HTTPPort  int    `name:"http-port" default:"8080" help:"HTTP port, for browsers that do not know the development CA."`
 	AdminPort int    `default:"9100" help:"Port of the private side."`
+	Serial    string `default:"127.0.0.1:2217" placeholder:"HOST:PORT" help:"Serial port of the board over the network (RFC 2217), for flashers and monitors (default: ${default}); 'off' for none."`
+	PTY       string `name:"pty" placeholder:"LINK" help:"Also publish the serial port as a pseudo-terminal under this name."`
 
 	sourceFlags `embed:""`
 }
@@ -41,20 +43,26 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 		return c.runCamera(ctx, std, bus, src)
 	}
 	address := func(port int) string { return net.JoinHostPort(c.Host, strconv.Itoa(port)) }
+	if c.Serial == "off" {
+		c.Serial = ""
+	}
 	f, err := newFeed(feedConfig{
 		https: address(c.Port), http: address(c.HTTPPort), admin: address(c.AdminPort),
-		keepCA: true, interval: c.Interval, frames: c.Frames, source: src, bus: bus,
+		serial: c.Serial, pty: c.PTY,
+		keepCA: true, interval: c.Interval, frames: c.Frames, seed: c.Seed, source: src, bus: bus,
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(std.Out, `live page   http://%s/
-            https://%s/  (certificate authority: %s)
-private     http://%s/admin/truth
-camera      %s
-stop        Ctrl-C
-
-`, f.http.Addr(), f.https.Addr(), f.rootPath, f.admin.Addr(), src.about)
+	fmt.Fprintf(std.Out, "live page   http://%s/\n            https://%s/  (certificate authority: %s)\n", f.http.Addr(), f.https.Addr(), f.rootPath)
+	fmt.Fprintf(std.Out, "private     http://%s/admin/truth\ncamera      %s\n", f.admin.Addr(), src.about)
+	if f.device.serial != nil {
+		fmt.Fprintf(std.Out, "serial      rfc2217://%s\n", f.device.serial.Addr())
+	}
+	if f.device.pty != nil {
+		fmt.Fprintf(std.Out, "            %s (%s)\n", c.PTY, f.device.pty.Name())
+	}
+	fmt.Fprint(std.Out, "stop        Ctrl-C\n\n")
 	return printed(std, bus, func() error { return f.run(ctx) })
 }
 

@@ -17,12 +17,14 @@ import (
 
 // CameraUploads gives the Uploads that send frames of source the way the board
 // does, over package sim: TLS against the provisioned certificates, or without
-// where none are provisioned. Frames are numbered on from boot to boot. bus
-// gets what the camera reports, under name; it may be nil.
+// where none are provisioned. Frames are numbered on from boot to boot, and the
+// source's time runs from the first capture, on the camera's grid: a first run
+// without trouble asks the source for the same frames each time. bus gets what
+// the camera reports, under name; it may be nil.
 //
 // A CameraUploads belongs to one board.
 func CameraUploads(source sim.Source, bus *events.Bus, name string) Uploads {
-	c := &uploader{source: source, bus: bus, name: name, epoch: time.Now()}
+	c := &uploader{source: source, bus: bus, name: name}
 	return c.run
 }
 
@@ -30,7 +32,7 @@ type uploader struct {
 	source sim.Source
 	bus    *events.Bus
 	name   string
-	epoch  time.Time
+	epoch  time.Time     // of the first capture
 	frames atomic.Uint64 // taken so far
 }
 
@@ -39,11 +41,17 @@ func (c *uploader) run(ctx context.Context, u Upload) error {
 	if err != nil {
 		return err
 	}
+	var offset time.Duration
+	if c.epoch.IsZero() {
+		c.epoch = time.Now()
+	} else {
+		offset = time.Since(c.epoch)
+	}
 	dial := &dialer{dial: u.Dial, address: target.Address()}
 	own := new(events.Bus)
 	camera, err := sim.New(sim.Config{
 		Name: c.name, Target: target, TLS: tlsConfig, Dial: dial.connect,
-		Source: c.numbered(), Interval: u.Config.Interval, Powered: u.Powered, Events: own,
+		Source: c.numbered(offset), Interval: u.Config.Interval, Powered: u.Powered, Events: own,
 	})
 	if err != nil {
 		return err
@@ -72,10 +80,11 @@ func (c *uploader) run(ctx context.Context, u Upload) error {
 	return err
 }
 
-// numbered counts frames over the life of the board and not of one run.
-func (c *uploader) numbered() sim.Source {
-	return sourceFunc(func(ctx context.Context, _ uint64, _ time.Duration) ([]byte, error) {
-		return c.source.Next(ctx, c.frames.Add(1), time.Since(c.epoch))
+// numbered counts frames, and time from offset on, over the life of the board and
+// not of one run.
+func (c *uploader) numbered(offset time.Duration) sim.Source {
+	return sourceFunc(func(ctx context.Context, _ uint64, at time.Duration) ([]byte, error) {
+		return c.source.Next(ctx, c.frames.Add(1), offset+at)
 	})
 }
 
