@@ -151,9 +151,6 @@ func (p *PTY) serve(ctx context.Context, t *terminal) error {
 			if p.cfg.CloseReset > 0 { // replaces one that is running
 				reset = time.After(p.cfg.CloseReset)
 			}
-			if err := t.clean(); err != nil {
-				return err
-			}
 			continue // the next host may be there already
 		}
 		select {
@@ -177,20 +174,27 @@ func (p *PTY) serve(ctx context.Context, t *terminal) error {
 // it, which returns nil.
 func (p *PTY) host(ctx context.Context, t *terminal) error {
 	wire, err := p.connect(ctx, t)
-	if wire == nil {
+	if err != nil {
 		return err
 	}
+	if wire == nil { // the host gave up waiting
+		return t.clean()
+	}
+	defer wire.Close() // after clean: a board that looks free is ready for the next host
 	p.log.Info("device opened", "name", t.name)
 	var wg sync.WaitGroup
 	unplugged := make(chan error, 1)
 	wg.Go(func() { unplugged <- t.copyFrom(wire) })
 	err = p.listen(ctx, t, wire, unplugged)
-	wire.Close()
-	t.file.SetWriteDeadline(time.Unix(1, 0)) // wakes copyFrom
+	wire.SetReadDeadline(time.Unix(1, 0)) // wakes copyFrom, wherever it waits
+	t.file.SetWriteDeadline(time.Unix(1, 0))
 	wg.Wait()
 	t.file.SetWriteDeadline(time.Time{})
 	p.log.Info("device closed", "name", t.name)
-	return err
+	if err != nil {
+		return err
+	}
+	return t.clean()
 }
 
 // connect plugs the host in. Opening cannot be refused: while the board is busy
@@ -209,7 +213,7 @@ func (p *PTY) connect(ctx context.Context, t *terminal) (*Wire, error) {
 		if !sleep(ctx, ptyPoll) {
 			return nil, context.Cause(ctx)
 		}
-		if open, err := t.isOpen(); !open {
+		if open, err := t.isOpen(); err != nil || !open {
 			return nil, err
 		}
 	}
