@@ -50,6 +50,22 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
+// TestFastEN shows that the timing of the transcripts is the real thing: a board
+// whose EN rises in 5 ms has sampled IO0 before pyserial pulls it low, and boots its
+// application, as esptool users know it (esp32-serial 3.4).
+func TestFastEN(t *testing.T) {
+	b := newBoard(t, board.Config{EN: 5 * time.Millisecond})
+	h := newHost(t, onTCP(t, b), b)
+	for _, line := range []string{
+		"open", "lines D0", "lines R1 D0", "wait 100", "lines D1", "lines R0 D1", "wait 50", "lines D0",
+		"log boot:0x13 (SPI_FAST_FLASH_BOOT)", "state app",
+	} {
+		if err := h.play(line); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+}
+
 // verbs is the language of the transcripts. Numbers of registers, addresses and
 // opcodes are hexadecimal, all others decimal.
 //
