@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -11,7 +13,13 @@ import (
 //
 //	GET /admin/truth       what the public is really shown, as [Truth]
 //	GET /admin/upload.jpg  the newest accepted upload, byte for byte as received
+//	GET /admin/events      what happens, as JSON lines; the first is the state so far
+//	GET /admin/commands    what can be asked for
+//	POST /admin/commands   ask for it, as JSON
 //	GET /healthz
+//
+// Where Config.AdminToken is set every request but the last needs it as a bearer
+// token. Requests that a browser sends for a foreign page are refused.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/truth", func(w http.ResponseWriter, _ *http.Request) {
@@ -32,8 +40,27 @@ func (s *Server) Admin() http.Handler {
 		h.Set("Porthole-Sequence", strconv.FormatUint(u.seq, 10))
 		w.Write(u.received)
 	})
+	mux.HandleFunc("GET /admin/events", s.handleEvents)
+	mux.HandleFunc("GET /admin/commands", s.handleCommands)
+	mux.HandleFunc("POST /admin/commands", s.handleCommand)
 	mux.HandleFunc("GET /healthz", s.handleHealth)
-	return mux
+	return http.NewCrossOriginProtection().Handler(s.adminOnly(mux))
+}
+
+// adminOnly asks for the admin token where there is one.
+func (s *Server) adminOnly(next http.Handler) http.Handler {
+	if s.cfg.AdminToken == "" {
+		return next
+	}
+	want := sha256.Sum256([]byte("Bearer " + s.cfg.AdminToken))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if r.URL.Path != "/healthz" && subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			(&problem{http.StatusUnauthorized, "wrong or no admin token", "send the header Authorization: Bearer TOKEN with the server's --admin-token"}).serve(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Truth returns what the public is really shown now.

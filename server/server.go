@@ -53,8 +53,11 @@ type Config struct {
 	Body BodyRate
 	// MaxUploads is how many uploads may be read at the same time (default 8).
 	MaxUploads int
-	// Events receives what happens; nil for nobody.
+	// Events receives what happens and offers commands; nil for nobody.
 	Events *event.Bus
+	// AdminToken guards the admin handler. It may be empty where only this
+	// machine reaches it.
+	AdminToken string
 	// Log receives what an operator should know; nil discards.
 	Log *slog.Logger
 }

@@ -13,6 +13,7 @@ import (
 
 	"porthole/internal/cli"
 	"porthole/internal/devca"
+	"porthole/internal/event"
 	"porthole/internal/frame"
 	"porthole/server"
 )
@@ -21,6 +22,8 @@ type serveCmd struct {
 	Listen string `default:"127.0.0.1:8443" placeholder:"HOST:PORT" help:"HTTPS address (default: ${default}). 0.0.0.0:443 serves the world."`
 	HTTP   string `name:"http" placeholder:"HOST:PORT" help:"Also serve plain HTTP here, for a proxy in front or for development."`
 	Admin  string `default:"127.0.0.1:9100" placeholder:"HOST:PORT" help:"Address of the private side, which tells live from loop (default: ${default}); 'off' for none. Never make it public."`
+
+	AdminToken string `placeholder:"TOKEN" help:"Ask for this bearer token on the private side; required when --admin is not on loopback. Better in the environment."`
 
 	Cert string `placeholder:"FILE" help:"Certificate chain (PEM)."`
 	Key  string `placeholder:"FILE" help:"Private key (PEM)."`
@@ -59,6 +62,9 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.Admin != "off" && c.AdminToken == "" && !onLoopback(c.Admin) {
+		return cli.Usage(cli.Hint(fmt.Errorf("--admin %s can be reached from other machines and has no token", c.Admin), "set PORTHOLE_ADMIN_TOKEN, or use 127.0.0.1"))
+	}
 	tokens, err := c.loadTokens()
 	if err != nil {
 		return err
@@ -73,7 +79,8 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 		return err
 	}
 	log := c.logger(std)
-	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Log: log})
+	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Log: log,
+		Events: new(event.Bus), AdminToken: c.AdminToken})
 	if err != nil {
 		return err
 	}
@@ -190,6 +197,16 @@ func (c *serveCmd) tlsConfig(std cli.IO) (*tls.Config, error) {
 		return nil, nil
 	}
 	return nil, cli.Usage(cli.Hint(errors.New("no certificate given"), "--cert FILE --key FILE, or --dev for this machine, or --http HOST:PORT behind a proxy"))
+}
+
+// onLoopback reports whether an address to listen on is this machine's only.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // refused later, with the reason
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *serveCmd) logger(std cli.IO) *slog.Logger {
