@@ -80,15 +80,15 @@ func (a App) Run(ctx context.Context, args []string, std IO) (code int) {
 }
 
 func usageHint(name string, err error) string {
-	command := name
+	command := []string{"see", name}
 	if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context != nil {
 		if path := p.Context.Command(); path != "" {
 			for word := range strings.FieldsSeq(path) {
 				if !strings.HasPrefix(word, "<") {
-					command += " " + word
+					command = append(command, word)
 				}
 			}
 		}
 	}
-	return "see " + command + " --help"
+	return strings.Join(append(command, "--help"), " ")
 }
