@@ -73,31 +73,49 @@ const (
 	absDone1        = 1 << 5 // word 6: secure boot v2
 )
 
-// identify reads the eFuses. Every word is read until it is the same twice; the
-// address has a checksum besides.
+// identify reads the eFuses twice with a SYNC in between, and both must agree:
+// neither questions nor answers carry a checksum, and an answer that came twice
+// would shift all that follow. The address has a checksum besides.
 func (l *link) identify(ctx context.Context) (Chip, error) {
-	var w [7]uint32
-	for i := range w {
-		var err error
-		if w[i], err = l.sureReg(ctx, esprom.EfuseWord(i)); err != nil {
-			return Chip{}, err
-		}
-	}
-	apb, err := l.sureReg(ctx, esprom.RegAPBDate)
+	first, err := l.fuses(ctx)
 	if err != nil {
 		return Chip{}, err
+	}
+	if _, err := l.sync(ctx); err != nil {
+		return Chip{}, err
+	}
+	w, err := l.fuses(ctx)
+	if err != nil {
+		return Chip{}, err
+	}
+	if w != first {
+		return Chip{}, fmt.Errorf("identify chip: %w", errGarbled)
 	}
 	mac, err := esprom.MACFromWords(w[1], w[2])
 	if err != nil {
 		return Chip{}, fmt.Errorf("%w: %w", errGarbled, err)
 	}
 	return Chip{
-		MAC: mac, Revision: esprom.RevisionFrom(w[3], w[5], apb), Package: esprom.PackageFrom(w[3]),
+		MAC: mac, Revision: esprom.RevisionFrom(w[3], w[5], w[7]), Package: esprom.PackageFrom(w[3]),
 		Pads:      padsFrom(w[3], w[5]),
 		Encrypted: bits.OnesCount32(w[0]>>cryptCountShift&cryptCountMask)%2 == 1,
 		SecureV1:  w[6]&absDone0 != 0,
 		SecureV2:  w[6]&absDone1 != 0,
 	}, nil
+}
+
+// fuses reads eFuse words 0 to 6 and the register with the third revision bit.
+func (l *link) fuses(ctx context.Context) (w [8]uint32, err error) {
+	for i := range w {
+		addr := esprom.EfuseWord(i)
+		if i == 7 {
+			addr = esprom.RegAPBDate
+		}
+		if w[i], err = l.readReg(ctx, addr); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
 }
 
 // padsFrom packs the pins of the flash: word 5 has CLK, Q, D and CS from the

@@ -210,7 +210,7 @@ func (w *writing) compare(ctx context.Context, s *session, round int) ([]File, e
 }
 
 // maxRounds is how often a region is written again before the flash is blamed.
-const maxRounds = 8
+const maxRounds = 12
 
 // write writes the sectors of files that differ, piece after piece.
 func (w *writing) write(ctx context.Context, s *session, files []File) error {
@@ -257,10 +257,6 @@ func (w *writing) write(ctx context.Context, s *session, files []File) error {
 func (s *session) put(ctx context.Context, p piece, bad []piece, done int64) (written int64, err error) {
 	for round := 0; len(bad) > 0; round++ {
 		switch round {
-		case 2:
-			if err := s.unprotect(ctx); err != nil {
-				return written, err
-			}
 		case maxRounds / 2:
 			s.lower()
 			if err := s.reach(ctx); err != nil {
@@ -268,6 +264,11 @@ func (s *session) put(ctx context.Context, p piece, bad []piece, done int64) (wr
 			}
 		case maxRounds:
 			return written, s.blame(ctx, bad[0], round)
+		}
+		if round >= 2 {
+			if err := s.unprotect(ctx); err != nil {
+				return written, err
+			}
 		}
 		for _, run := range join(bad) {
 			if err := s.writeRun(ctx, run, done+written); err != nil {
