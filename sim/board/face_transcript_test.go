@@ -1,0 +1,43 @@
+package board_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"porthole/internal/rfc2217"
+	"porthole/sim/board"
+)
+
+// netLine is a serial port at the far end of a network.
+type netLine struct{ *rfc2217.Client }
+
+func (l netLine) SetBaud(baud int) error       { return l.Client.SetBaud(uint32(baud)) }
+func (l netLine) SetLines(dtr, rts bool) error { return l.SetDTRRTS(dtr, rts) }
+
+// TestTranscriptsOverTCP replays the transcripts over the network face, on the
+// clock of the wall, with the time that pyserial spends on a line change.
+func TestTranscriptsOverTCP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("NOT RUN: transcripts over TCP take seconds of real time")
+	}
+	names, err := filepath.Glob("testdata/transcripts/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no transcripts", err)
+	}
+	for _, name := range names {
+		name = filepath.Base(name)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they spend their time waiting
+			cfg := transcriptBoard()
+			if strings.Contains(name, "strict") {
+				cfg.ROM = board.ROMStrict
+			}
+			c := dial(t, serveTCP(t, &board.RFC2217{Board: newBoard(t, cfg)}))
+			if err := runTranscript(netLine{c}, name, 50*time.Millisecond); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
