@@ -122,6 +122,7 @@ var budgets = []budget{
 			"github.com/rs/dnscache":                  "of vegeta: DNS caching",
 			"golang.org/x/net":                        "of vegeta: HTTP/2",
 			"golang.org/x/text":                       "of x/net: international names",
+			"golang.org/x/sys":                        "pseudo-terminals and serial port control, which the syscall package lacks",
 			"golang.org/x/sync":                       "of dnscache: single flight",
 			"github.com/HdrHistogram/hdrhistogram-go": "latency and age histograms that merge exactly",
 		},
