@@ -15,6 +15,8 @@
 // a mock: a board serves a real TCP port of the loopback interface, or a real
 // pseudo-terminal.
 //
+// All tests are parallel: a flasher spends most of its time waiting.
+//
 // The tests need node and npm and, the first time, an npm registry. With -short
 // esptool-js is left out; otherwise a missing node or npm is a failure. esptool and
 // pyserial are optional: without them their tests are skipped with the words NOT

@@ -51,6 +51,7 @@ func patchedBy(t *testing.T, p part) []byte {
 }
 
 func TestEspflasherConnects(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		rom  board.ROMMode
@@ -59,6 +60,7 @@ func TestEspflasherConnects(t *testing.T) {
 		{"strict", board.ROMStrict},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBoard(t, board.Config{ROM: tt.rom})
 			start := time.Now()
 			f := connect(t, onPTY(t, b), nil)
@@ -77,6 +79,7 @@ func TestEspflasherConnects(t *testing.T) {
 }
 
 func TestEspflasherWrites(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		compress bool
@@ -90,6 +93,7 @@ func TestEspflasherWrites(t *testing.T) {
 		{"on a line and a flash of real speed", true, 921600, board.Config{Pace: true, Latency: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBoard(t, tt.cfg)
 			f := connect(t, onPTY(t, b), func(o *espflasher.FlasherOptions) {
 				o.Compress, o.FlashBaudRate = tt.compress, tt.baud
@@ -120,6 +124,7 @@ func TestEspflasherWrites(t *testing.T) {
 }
 
 func TestEspflasherSingleImage(t *testing.T) {
+	t.Parallel()
 	for _, compress := range []bool{true, false} {
 		b := newBoard(t, board.Config{})
 		f := connect(t, onPTY(t, b), func(o *espflasher.FlasherOptions) { o.Compress = compress })
@@ -136,6 +141,7 @@ func TestEspflasherSingleImage(t *testing.T) {
 }
 
 func TestEspflasherReadsAndErases(t *testing.T) {
+	t.Parallel()
 	b := newBoard(t, board.Config{Flash: written(t)})
 	f := connect(t, onPTY(t, b), nil)
 	data := noise(3 * board.SectorSize)
@@ -173,6 +179,7 @@ func TestEspflasherReadsAndErases(t *testing.T) {
 }
 
 func TestEspflasherResets(t *testing.T) {
+	t.Parallel()
 	b := newBoard(t, board.Config{})
 	f := connect(t, onPTY(t, b), nil)
 	if err := f.FlashImage(noise(1000), 0x200000, nil); err != nil {
@@ -185,6 +192,7 @@ func TestEspflasherResets(t *testing.T) {
 
 // The command-line tool is what people run: built from the module cache.
 func TestEspflasherTool(t *testing.T) {
+	t.Parallel()
 	tool := filepath.Join(t.TempDir(), "espflasher")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", tool, "tinygo.org/x/espflasher").CombinedOutput(); err != nil {
 		t.Fatalf("build espflasher: %v\n%s", err, out)

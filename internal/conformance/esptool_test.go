@@ -19,6 +19,7 @@ import (
 // one: default reset, no further options. The old spellings of the commands work
 // in both (5.x prints a warning).
 func TestEsptool(t *testing.T) {
+	t.Parallel()
 	tool, err := exec.LookPath("esptool")
 	if err != nil {
 		tool, err = exec.LookPath("esptool.py")

@@ -111,6 +111,7 @@ type planFile struct {
 }
 
 func TestEsptoolJS(t *testing.T) {
+	t.Parallel()
 	dir := installJS(t)
 	for _, tt := range []struct {
 		name string
@@ -123,6 +124,7 @@ func TestEsptoolJS(t *testing.T) {
 		{"line and flash of real speed", board.Config{Pace: true, Latency: true}, 921600},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			if !tt.cfg.Latency { // an erase of the chip takes 10 s there
 				tt.cfg.Flash = written(t)
 			}

@@ -43,6 +43,7 @@ func absent(t *testing.T, tool string, err error) {
 }
 
 func TestPyserialClient(t *testing.T) {
+	t.Parallel()
 	py := python(t)
 	b := newBoard(t, board.Config{})
 	out, err := exec.CommandContext(t.Context(), py, "pyserial/client.py", onTCP(t, b)).Output()
@@ -72,6 +73,7 @@ func TestPyserialClient(t *testing.T) {
 }
 
 func TestPyserialServer(t *testing.T) {
+	t.Parallel()
 	py := python(t)
 	cmd := exec.CommandContext(t.Context(), py, "pyserial/server.py")
 	var stderr bytes.Buffer

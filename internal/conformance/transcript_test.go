@@ -18,13 +18,14 @@ import (
 // connection with the 50 ms that pyserial spends on every command of the port, and
 // compares every answer of the board.
 func TestTranscripts(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/transcripts/*.txt")
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d transcripts, %v", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			t.Parallel() // they spend their time waiting
+			t.Parallel()
 			b := newBoard(t, board.Config{})
 			h := newHost(t, onTCP(t, b), b)
 			data, err := os.ReadFile(file)
@@ -54,6 +55,7 @@ func TestTranscripts(t *testing.T) {
 // whose EN rises in 5 ms has sampled IO0 before pyserial pulls it low, and boots its
 // application, as esptool users know it (esp32-serial 3.4).
 func TestFastEN(t *testing.T) {
+	t.Parallel()
 	b := newBoard(t, board.Config{EN: 5 * time.Millisecond})
 	h := newHost(t, onTCP(t, b), b)
 	for _, line := range []string{
