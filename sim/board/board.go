@@ -182,6 +182,7 @@ func New(cfg Config) (*Board, error) {
 		hostBaud:    esprom.DefaultBaud,
 		chipBaud:    esprom.DefaultBaud,
 		railChanged: make(chan struct{}),
+		life:        1,
 		flash:       cfg.Flash,
 	}
 	b.soc = &soc{b: b}
