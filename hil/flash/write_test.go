@@ -2,7 +2,6 @@ package flash_test
 
 import (
 	"bytes"
-	"context"
 	"testing"
 
 	"porthole/hil/flash"
@@ -61,4 +60,3 @@ func TestWriteOnlyWhatDiffers(t *testing.T) {
 	})
 }
 
-var _ = context.Background
