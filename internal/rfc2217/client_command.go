@@ -118,7 +118,8 @@ func (c *Client) SetFlow(flow Control) error {
 	return wrap("set flow control", c.control(flow))
 }
 
-// Ask asks for a state, one of the Ask values of [Control].
+// Ask asks for a state, one of the Ask values of [Control]. pyserial's server does
+// not answer these, nor SetMasks: the error is then [ErrNoAck].
 func (c *Client) Ask(what Control) (Control, error) {
 	if what != what.group() {
 		return 0, fmt.Errorf("ask for state: %v is no question", what)

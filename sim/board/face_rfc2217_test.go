@@ -51,7 +51,8 @@ func until(t *testing.T, r io.Reader, text string) string {
 	}
 	var got bytes.Buffer
 	buf := make([]byte, 1024)
-	for !strings.Contains(got.String(), text) {
+	for seen := 0; !bytes.Contains(got.Bytes()[max(0, seen-len(text)):], []byte(text)); {
+		seen = got.Len()
 		n, err := r.Read(buf)
 		got.Write(buf[:n])
 		if err == nil && time.Now().After(deadline) {

@@ -3,9 +3,11 @@ package board_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -156,6 +158,44 @@ func TestPTYWithoutReaderDoesNotHoldUpTheBoard(t *testing.T) {
 	case <-done:
 	case <-time.After(10 * time.Second):
 		t.Fatal("the board waits for its reader")
+	}
+}
+
+// A monitor that reads misses nothing, at the highest speed there is.
+func TestPTYLosesNothingAtThreeMegabaud(t *testing.T) {
+	const baud, size = 3_000_000, 300_000
+	start := make(chan struct{})
+	talk := board.ProgramFunc(func(ctx context.Context, m *board.Machine) {
+		m.SetBaud(baud)
+		m.Running()
+		select {
+		case <-start:
+		case <-ctx.Done():
+			return
+		}
+		for n := 0; n < size; n += 16 {
+			m.Printf("%015d\n", n)
+		}
+	})
+	b := newBoard(t, board.Config{Program: talk, Pace: true})
+	p := servePTY(t, board.PTYConfig{Board: b})
+	port := openPort(t, p.Name(), baud)
+	eventually(t, "the application and its host", func() bool {
+		s := b.Status()
+		return s.State == board.StateApp && s.Connected && s.HostBaud == baud
+	})
+	port.ResetInputBuffer() // the boot log, garbled at this speed
+	close(start)
+	text := until(t, port, fmt.Sprintf("%015d\n", size-16))
+	next := 0
+	for line := range strings.Lines(text[strings.Index(text, "000000000000000\n"):]) {
+		if want := fmt.Sprintf("%015d\n", next); line != want {
+			t.Fatalf("line %q, want %q", line, want)
+		}
+		next += 16
+	}
+	if s := b.Status(); s.Overrun != 0 {
+		t.Errorf("%d bytes lost", s.Overrun)
 	}
 }
 
