@@ -1,11 +1,14 @@
 package serial
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // permissionHint says how to be allowed to open a device: on every distribution
@@ -24,4 +27,12 @@ func permissionHint(path string) string {
 		}
 	}
 	return fmt.Sprintf("join the group %s (sudo usermod -aG %s $USER) and log in again", group, group)
+}
+
+// Permission says why this user may not open a device, and what to do.
+func Permission(path string) (hint string, ok bool) {
+	if err := unix.Access(path, unix.R_OK|unix.W_OK); errors.Is(err, unix.EACCES) {
+		return permissionHint(path), false
+	}
+	return "", true
 }

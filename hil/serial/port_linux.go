@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -56,7 +55,7 @@ func open(path string, cfg Config, k kernel) (*Port, error) {
 }
 
 func (p *Port) open(k kernel) (err error) {
-	if err := p.inspect(); err != nil {
+	if err := inspect(p.path); err != nil {
 		return err
 	}
 	if p.ctl, err = openControl(p.path, k); err != nil {
@@ -91,24 +90,6 @@ func (p *Port) open(k kernel) (err error) {
 		err = nil
 	}
 	return err
-}
-
-// inspect looks at the path without opening it, for opening the wrong thing has
-// effects.
-func (p *Port) inspect() error {
-	info, err := os.Stat(p.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return cli.Hint(fs.ErrNotExist, "rig ports lists what is plugged in")
-	case err != nil:
-		return err
-	case info.Mode()&fs.ModeCharDevice == 0:
-		return cli.Hint(errors.New("not a serial device"), "rig ports lists what is plugged in")
-	}
-	if err := unix.Access(p.path, unix.R_OK|unix.W_OK); errors.Is(err, unix.EACCES) {
-		return cli.Hint(fs.ErrPermission, permissionHint(p.path))
-	}
-	return nil
 }
 
 // Read implements [hil.Port].
