@@ -45,7 +45,7 @@ func absent(t *testing.T, tool string, err error) {
 func TestPyserialClient(t *testing.T) {
 	t.Parallel()
 	py := python(t)
-	b := newBoard(t, board.Config{})
+	b := newBoard(t, board.Config{EN: steadyEN})
 	out, err := exec.CommandContext(t.Context(), py, "pyserial/client.py", onTCP(t, b)).Output()
 	if err != nil {
 		t.Fatalf("client.py: %v\n%s", err, stderrOf(err))
