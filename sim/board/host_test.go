@@ -30,6 +30,7 @@ type host struct {
 	stub   bool
 	// spacing is the time a line change takes: pyserial over RFC 2217 needs 50 ms.
 	spacing time.Duration
+	tap     func([]byte) // if set, gets every byte that comes in
 }
 
 func newHost(l line) *host {
@@ -47,6 +48,9 @@ func (h *host) read(d time.Duration) error {
 	}
 	var buf [4096]byte
 	n, err := h.line.Read(buf[:])
+	if h.tap != nil {
+		h.tap(buf[:n])
+	}
 	for body, err := range h.dec.Feed(buf[:n]) {
 		if err == nil {
 			h.frames = append(h.frames, bytes.Clone(body))

@@ -25,9 +25,6 @@ func (b *Board) sendReply(f *commandFault, frame []byte) {
 
 // sendSync sends the burst of identical replies that answers SYNC.
 func (b *Board) sendSync(f *commandFault, frame []byte) {
-	if f != nil && f.lost {
-		return
-	}
 	burst := make([]byte, 0, esprom.SyncReplies*len(frame))
 	for range esprom.SyncReplies {
 		burst = append(burst, frame...)
@@ -37,7 +34,7 @@ func (b *Board) sendSync(f *commandFault, frame []byte) {
 		at := b.rng.IntN(len(burst) - n + 1)
 		burst = append(burst[:at], burst[at+n:]...)
 	}
-	b.send(burst)
+	b.sendReply(f, burst)
 }
 
 // changeBaud switches the chip's rate after a reply.

@@ -197,6 +197,28 @@ func TestPowerCut(t *testing.T) {
 	})
 }
 
+// TestResetDuringErase: EN does not reach the flash, which completes what it is in;
+// the rest of the job is gone.
+func TestResetDuringErase(t *testing.T) {
+	flash, err := board.NewFlash(make([]byte, 0x10000), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inROM(t, board.Config{Flash: flash, Latency: true}, func(t *testing.T, b *board.Board, h *host) {
+		h.ask(esprom.Attach{ROM: true})
+		h.send(esprom.Begin{Op: esprom.FlashBegin, Size: 4 * board.SectorSize, Blocks: 16, BlockSize: 0x400}.Request())
+		time.Sleep(100 * time.Millisecond)
+		h.line.SetRTS(true)
+		time.Sleep(time.Second)
+		var p [4 * board.SectorSize]byte
+		b.ReadFlash(p[:], 0)
+		want := append(bytes.Repeat([]byte{0xFF}, 3*board.SectorSize), make([]byte, board.SectorSize)...)
+		if !bytes.Equal(p[:], want) {
+			t.Error("not exactly three of four sectors are erased")
+		}
+	})
+}
+
 func BenchmarkFlashing(b *testing.B) {
 	for _, stub := range []bool{false, true} {
 		b.Run(fmt.Sprintf("stub=%v", stub), func(b *testing.B) {
