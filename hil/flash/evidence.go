@@ -75,9 +75,10 @@ type evidence struct {
 	bytes     int  // received since the last reset of ours
 	ready     bool // the loader says it waits, since the last reset
 	banner    Banner
-	banners   int // since the last reset
-	brownouts int // since the last verified progress
-	powerOns  int // starts from power-on that were not ours, since then
+	banners   int  // since the last reset
+	waited    bool // it said so once since the last verified progress
+	brownouts int  // since then
+	powerOns  int  // starts from power-on that were not ours, since then
 }
 
 // restart forgets what was said before a reset of ours.
@@ -122,7 +123,7 @@ func (e *evidence) look(line []byte) {
 		}
 	}
 	if bytes.Contains(line, []byte("waiting for download")) {
-		e.ready = true
+		e.ready, e.waited = true, true
 	}
 	if bytes.Contains(line, []byte("Brownout detector was triggered")) {
 		e.brownouts++
@@ -144,7 +145,7 @@ func (e *evidence) verdict(lines bool) Verdict {
 		return BrownoutLoop
 	case e.powerOns >= loopCount:
 		return PowerLoop
-	case e.ready:
+	case e.waited:
 		return SilentLoader
 	case !lines:
 		return NoLines

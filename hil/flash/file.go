@@ -65,6 +65,9 @@ func tableIn(files []File) (*espimage.Table, error) {
 			continue
 		}
 		t, err := espimage.ParseTable(b, 0)
+		if err != nil && f.Offset != espimage.TableOffset {
+			continue // something else that reaches so far
+		}
 		if err != nil {
 			return nil, f.refuse("build the table with gen_esp32part, or leave it out", "no partition table: %v", err)
 		}
@@ -185,7 +188,7 @@ func (f *File) checkImage(off int64, revision uint16) error {
 	boot := off == espimage.BootloaderOffset
 	b := f.inside(off)
 	r := bytesAt(b)
-	img, err := espimage.Scan(r, espimage.Check{Base: off, Limit: int64(len(b)), Revision: revision, Loose: boot})
+	img, err := espimage.Scan(r, espimage.Check{Base: off, Revision: revision, Loose: boot})
 	if e, ok := errors.AsType[*espimage.Error](err); ok {
 		do := "build it again; what is damaged here would not boot"
 		switch e.Kind {

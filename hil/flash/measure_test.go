@@ -175,4 +175,3 @@ func stubWrite(t *testing.T, b *bench, files []flash.File) {
 	_, err = wire.Read(banner)
 	step(err)
 }
-

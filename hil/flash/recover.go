@@ -87,5 +87,5 @@ func (s *session) trouble(ctx context.Context, err error) error {
 // progress is called when something was verified: patience begins anew.
 func (s *session) progress() {
 	s.failures, s.atRate = 0, 0
-	s.log.brownouts, s.log.powerOns = 0, 0
+	s.log.brownouts, s.log.powerOns, s.log.waited = 0, 0, false
 }

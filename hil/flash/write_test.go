@@ -59,4 +59,3 @@ func TestWriteOnlyWhatDiffers(t *testing.T) {
 		b.holds(files)
 	})
 }
-
