@@ -5,14 +5,19 @@ package main
 import (
 	"os"
 
+	"porthole/hil/serial"
 	"porthole/internal/cli"
 )
 
 // grammar is the command line; its fields are the commands.
 type grammar struct {
-	Sim   simCmd   `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
-	Board boardCmd `cmd:"" help:"Run a simulated board that flashers and monitors can use over a serial port."`
-	Load  loadCmd  `cmd:"" help:"Load a server with viewers and measure what they see."`
+	Sim    simCmd    `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
+	Board  boardCmd  `cmd:"" help:"Run a simulated board that flashers and monitors can use over a serial port."`
+	Ports  portsCmd  `cmd:"" help:"List the serial ports and who uses them, without touching any."`
+	Lock   lockCmd   `cmd:"" help:"Keep a port for yourself, or for one command."`
+	Unlock unlockCmd `cmd:"" help:"End a lock."`
+	Share  shareCmd  `cmd:"" help:"Serve a port to another machine."`
+	Load   loadCmd   `cmd:"" help:"Load a server with viewers and measure what they see."`
 }
 
 func app() cli.App {
@@ -24,4 +29,7 @@ func app() cli.App {
 	}
 }
 
-func main() { os.Exit(app().Main()) }
+func main() {
+	serial.ReserveLow()
+	os.Exit(app().Main())
+}

@@ -17,9 +17,9 @@ import (
 // Holder says who has a port, for others to read.
 type Holder struct {
 	Process
-	ID      string    `json:"id"`      // of this lease
-	Who     string    `json:"who"`     // user
-	Purpose string    `json:"purpose"` // such as "rig flash"
+	ID      string    `json:"id,omitzero"` // of this lease
+	Who     string    `json:"who"`         // user
+	Purpose string    `json:"purpose"`     // such as "rig flash"
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until,omitzero"`  // zero: as long as its process lives
 	Yields  bool      `json:"yields,omitzero"` // gives the port to whoever asks

@@ -23,7 +23,7 @@ var layout = []layer{
 	},
 	{
 		packages: []string{"cmd/rig"},
-		may:      []string{"server", "server/web", "sim", "sim/board", "hil", "loadtest", "tui", "internal/..."},
+		may:      []string{"server", "server/web", "sim", "sim/board", "hil", "hil/...", "loadtest", "tui", "internal/..."},
 		why:      "the bench binary wires the parts together",
 	},
 	{
@@ -125,6 +125,7 @@ var budgets = []budget{
 			"golang.org/x/sys":                        "pseudo-terminals and serial port control, which the syscall package lacks",
 			"golang.org/x/sync":                       "of dnscache: single flight",
 			"github.com/HdrHistogram/hdrhistogram-go": "latency and age histograms that merge exactly",
+			"go.bug.st/serial":                        "bytes of a serial port, on every system",
 		},
 		why: "the bench may link more than the server, but each module needs its reason",
 	},

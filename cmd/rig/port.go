@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"porthole/hil"
+	"porthole/hil/serial"
+	"porthole/sim/board"
+)
+
+// openPort opens a port by the name that a person gives it.
+func openPort(ctx context.Context, name string) (hil.Port, error) {
+	return openers(serial.Request{}).Open(ctx, name)
+}
+
+// openers knows all forms of names. req is what others see of us in rig ports.
+func openers(req serial.Request) serial.Openers {
+	return serial.Openers{
+		Schemes: map[string]hil.Opener{
+			"sim": openSim,
+		},
+		Finder:  finder(),
+		Request: req,
+		Remote:  serial.RemoteConfig{Token: os.Getenv("RIG_SHARE_TOKEN")},
+	}
+}
+
+// finder looks for ports in the sysfs of the environment: in a container the
+// host's may be mounted elsewhere.
+func finder() serial.Finder {
+	dir := os.Getenv("RIG_SYSFS")
+	if dir == "" {
+		return serial.Finder{}
+	}
+	return serial.Finder{List: func() ([]serial.Info, error) { return serial.ListSysfs(os.DirFS(dir)) }}
+}
+
+// openSim opens the port of a new simulated board. sim: alone has the demo
+// application in its flash; sim:FILE keeps the flash in a file, so that the
+// next command finds what this one wrote.
+func openSim(_ context.Context, file string) (hil.Port, error) {
+	cfg := deviceConfig{
+		board:    board.Config{Seed: 1, FlashFile: file},
+		firmware: board.FirmwareConfig{Speed: 1, Seed: 1},
+		world:    new(board.World),
+	}
+	if file != "" {
+		flash, err := board.LoadFlash(file, 4<<20)
+		if err != nil {
+			return nil, err
+		}
+		cfg.board.Flash = flash
+	}
+	d, err := newDevice(cfg)
+	if err != nil {
+		return nil, err
+	}
+	wire, err := d.Connect()
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return &simPort{wire, d}, nil
+}
+
+// simPort is the cable to a simulated board that lives as long as the cable.
+type simPort struct {
+	*board.Wire
+	device *device
+}
+
+// Discard implements [hil.Port].
+func (p *simPort) Discard() error { return p.Purge() }
+
+// Close implements [hil.Port].
+func (p *simPort) Close() error { return errors.Join(p.Wire.Close(), p.device.close()) }
