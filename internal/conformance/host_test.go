@@ -53,6 +53,13 @@ func newHost(t testing.TB, address string, b *board.Board) *host {
 	return h
 }
 
+// forget starts over.
+func (h *host) forget() {
+	h.decoder.Reset()
+	h.frames, h.outside = nil, nil
+	h.inStub, h.value, h.stale = false, 0, [3]byte{}
+}
+
 // receive reads once from the port and sorts what came.
 func (h *host) receive(deadline time.Time) error {
 	var buf [4096]byte

@@ -39,7 +39,15 @@ func TestTranscriptsOverTCP(t *testing.T) {
 				cfg.ROM = board.ROMStrict
 			}
 			c := dial(t, serveTCP(t, &board.RFC2217{Board: newBoard(t, cfg)}))
-			if err := runTranscript(netLine{c}, name, 50*time.Millisecond); err != nil {
+			err := runTranscript(netLine{c}, name, 50*time.Millisecond)
+			for range 6 { // as often as esptool resets a board that boots its application
+				if err == nil || !strings.Contains(err.Error(), "log boot:0x3") {
+					break
+				}
+				t.Log("this machine was late, again:", err)
+				err = runTranscript(netLine{c}, name, 50*time.Millisecond)
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		})
