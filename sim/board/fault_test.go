@@ -60,6 +60,11 @@ baudskew baud=1
 		if err != nil || !reflect.DeepEqual(again, s) {
 			t.Fatalf("seed %d: %v\n%v%v", seed, err, s, again)
 		}
+		for _, f := range s {
+			if one, err := board.ParseFault(f.String()); err != nil || one != f {
+				t.Fatalf("seed %d: %v reads back as %v, %v", seed, f, one, err)
+			}
+		}
 		if h := board.HealingSchedule(seed); !h.Heals() {
 			t.Fatalf("seed %d: %v", seed, h)
 		}

@@ -54,6 +54,15 @@ func (s *soc) userCommand() {
 	op := uint8(s.read(esprom.SPIUser2))
 	w0 := s.read(esprom.SPIW0)
 	result := w0
+	if s.b.rom != nil && !s.b.rom.attached {
+		// The pins do not lead to the flash yet: nothing drives the data line.
+		result = 0xFFFFFFFF
+		if op == esprom.NorReadID {
+			result = 0xFFFFFF
+		}
+		s.write(esprom.SPIW0, result, 0xFFFFFFFF)
+		return
+	}
 	switch op {
 	case esprom.NorReadID:
 		result = s.flashID()
@@ -88,12 +97,6 @@ func (s *soc) userCommand() {
 		s.writeStatus(1, uint8(w0))
 	case esprom.NorWriteStatus3:
 		s.writeStatus(2, uint8(w0))
-	}
-	if s.b.rom != nil && !s.b.rom.attached {
-		result = 0xFFFFFFFF // the pins are not connected to the controller yet
-		if op == esprom.NorReadID {
-			result = 0xFFFFFF
-		}
 	}
 	s.write(esprom.SPIW0, result, 0xFFFFFFFF)
 }

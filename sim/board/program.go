@@ -100,7 +100,12 @@ func (m *Machine) Printf(format string, args ...any) {
 }
 
 // Read returns bytes the host sent, waiting for the first. After a reset it fails.
-func (m *Machine) Read(p []byte) (int, error) { return m.input.Read(p) }
+func (m *Machine) Read(p []byte) (int, error) {
+	if m.ctx.Err() != nil {
+		return 0, m.ctxErr() // what is left in the queue belongs to the past
+	}
+	return m.input.Read(p)
+}
 
 // SetBaud changes the rate of UART0, as software may.
 func (m *Machine) SetBaud(baud int) {
