@@ -48,15 +48,16 @@ race: ## the tests of everything concurrent, with the race detector, without the
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	./scripts/fuzz.sh $${FUZZTIME:-5s}
 
-bench: ## all benchmarks
+bench: ## all benchmarks, and the figures that need virtual time
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -count=1 -v -run Measure ./... | grep -v -e '^=== ' -e 'no test files' -e 'no tests to run'
 
 lint: ## gofmt, vet, go fix, shellcheck where it is
 	./scripts/lint.sh
 
-nightly: ## the long runs: fuzzing 10 minutes a target, tests three times
+nightly: ## the long runs: fuzzing 10 minutes a target, 100,000 fault schedules, everything marked long
+	PORTHOLE_LONG=1 PORTHOLE_SCHEDULES=100000 $(GO) test -count=1 -timeout 8h ./...
 	FUZZTIME=$${FUZZTIME:-10m} $(MAKE) fuzz
-	$(GO) test -race -count=3 ./...
 
 deps: ## install what the tests need (Debian, root), or say how
 	@./scripts/deps.sh

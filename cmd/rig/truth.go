@@ -19,10 +19,10 @@ import (
 // knowledge of live and loop, which no public answer gives away.
 type modeLog struct {
 	mu      sync.Mutex
-	changes []change
+	changes []modeChange
 }
 
-type change struct {
+type modeChange struct {
 	at   time.Time
 	mode event.Mode
 }
@@ -33,7 +33,7 @@ func (l *modeLog) add(at time.Time, mode event.Mode) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := len(l.changes); n == 0 || l.changes[n-1].mode != mode {
-		l.changes = append(l.changes, change{at, mode})
+		l.changes = append(l.changes, modeChange{at, mode})
 	}
 }
 
