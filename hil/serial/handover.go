@@ -125,7 +125,12 @@ func (l *lender) next() (*loan, error) {
 	}
 }
 
-func (l *lender) close() error { return l.ln.Close() }
+func (l *lender) close() error {
+	if err := l.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // loan is a port that was given to another process.
 type loan struct {

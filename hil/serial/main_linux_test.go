@@ -7,7 +7,13 @@ import (
 )
 
 // children are the parts of tests that run in a process of their own.
-var children = map[string]func() error{"many-files": manyFiles}
+var children = map[string]func() error{
+	"many-files": manyFiles,
+	"hold-stdin": holdStdin,
+	"hold-lease": holdLease,
+	"crowd":      crowd,
+	"flasher":    flasher,
+}
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv("SERIAL_TEST_CHILD"); name != "" {
