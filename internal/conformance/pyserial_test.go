@@ -20,14 +20,20 @@ import (
 // where a machine has it both directions are tried.
 func python(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("python3")
-	if err == nil {
-		err = exec.CommandContext(t.Context(), path, "-c", "import serial.rfc2217").Run()
+	var failed error
+	// A python of the user's own need not see the system's packages.
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		path, err := exec.LookPath(name)
+		if err == nil {
+			err = exec.CommandContext(t.Context(), path, "-c", "import serial.rfc2217").Run()
+		}
+		if err == nil {
+			return path
+		}
+		failed = err
 	}
-	if err != nil {
-		absent(t, "pyserial", err)
-	}
-	return path
+	absent(t, "pyserial", failed)
+	return ""
 }
 
 // absent leaves a test out, loudly, because a tool is not on the machine; or fails

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -18,7 +19,7 @@ func Build(h Header, segments []Segment) ([]byte, error) {
 	size := HeaderSize
 	for i, s := range segments {
 		if len(s.Data) > MaxSegmentSize-4 {
-			return nil, &Error{Kind: BadSegmentLength, Segment: i, Got: uint32(min(len(s.Data), 1<<31)), Offset: int64(size)}
+			return nil, &Error{Kind: BadSegmentLength, Segment: i, Got: uint32(min(len(s.Data), math.MaxInt32)), Offset: int64(size)}
 		}
 		size += SegmentHeaderSize
 		if Mapped(s.Addr) && uint32(size)%MMUPage != s.Addr%MMUPage {
