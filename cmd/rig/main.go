@@ -11,13 +11,19 @@ import (
 
 // grammar is the command line; its fields are the commands.
 type grammar struct {
-	Sim    simCmd    `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
-	Board  boardCmd  `cmd:"" help:"Run a simulated board that flashers and monitors can use over a serial port."`
-	Ports  portsCmd  `cmd:"" help:"List the serial ports and who uses them, without touching any."`
-	Lock   lockCmd   `cmd:"" help:"Keep a port for yourself, or for one command."`
-	Unlock unlockCmd `cmd:"" help:"End a lock."`
-	Share  shareCmd  `cmd:"" help:"Serve a port to another machine."`
-	Load   loadCmd   `cmd:"" help:"Load a server with viewers and measure what they see."`
+	Sim       simCmd       `cmd:"" help:"Run a simulated camera, with the server and the demo page or against another server."`
+	Board     boardCmd     `cmd:"" help:"Run a simulated board that flashers and monitors can use over a serial port."`
+	Ports     portsCmd     `cmd:"" help:"List the serial ports and who uses them, without touching any."`
+	Lock      lockCmd      `cmd:"" help:"Keep a port for yourself, or for one command."`
+	Unlock    unlockCmd    `cmd:"" help:"End a lock."`
+	Flash     flashCmd     `cmd:"" help:"Write programs to a board: only what differs, compared afterwards."`
+	Provision provisionCmd `cmd:"" help:"Tell a board its network, its server and its secrets."`
+	Verify    verifyCmd    `cmd:"" help:"Compare files with the flash of a board."`
+	Read      readCmd      `cmd:"" help:"Copy a part of the flash of a board to a file."`
+	Erase     eraseCmd     `cmd:"" help:"Erase a part of the flash of a board."`
+	Info      infoCmd      `cmd:"" help:"Say what a board is and what is in its flash."`
+	Share     shareCmd     `cmd:"" help:"Serve a port to another machine."`
+	Load      loadCmd      `cmd:"" help:"Load a server with viewers and measure what they see."`
 }
 
 func app() cli.App {

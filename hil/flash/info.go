@@ -49,6 +49,9 @@ func (f *Flasher) Info(ctx context.Context) (Info, error) {
 		t, err := s.readTable(ctx)
 		if e, ok := errors.AsType[*espimage.TableError](err); ok {
 			info.TableFault = e.Error()
+			if e.Kind == espimage.TableBadMagic && e.Magic == 0xFFFF {
+				info.TableFault = "the flash is erased where it should be"
+			}
 			return nil
 		}
 		if err != nil {

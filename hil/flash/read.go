@@ -201,8 +201,16 @@ func (s *session) verify(ctx context.Context, f *File) (Comparison, error) {
 		p.data = f.Data
 	}
 	bad, err := s.differing(ctx, p)
+	if err != nil {
+		return c, err
+	}
 	for _, b := range bad {
 		c.Sectors = append(c.Sectors, b.off)
+	}
+	if len(bad) == 0 { // two garbled answers before: ask once more
+		if c.Same, err = s.same(ctx, p); err == nil && !c.Same {
+			c.Sectors = []int64{p.off}
+		}
 	}
 	return c, err
 }
