@@ -232,13 +232,7 @@ func TestPortBaud(t *testing.T) {
 	far := newPTY(t)
 	port := mustOpen(t, far.path, Config{Baud: 460800})
 	speed := func() int {
-		return with(t, far.File, func(fd int) (int, error) {
-			t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
-			if err != nil {
-				return 0, err
-			}
-			return int(t.Ospeed), nil
-		})
+		return with(t, far.File, linux{}.speed)
 	}
 	if got := speed(); got != 460800 {
 		t.Errorf("opened at %d", got)

@@ -67,3 +67,12 @@ func mustOpen(t testing.TB, path string, cfg Config) *Port {
 	t.Cleanup(func() { p.Close() })
 	return p
 }
+
+// speed is the one that the other end has set, in bits per second.
+func (linux) speed(fd int) (int, error) {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+	if err != nil {
+		return 0, err
+	}
+	return int(t.Ospeed), nil
+}

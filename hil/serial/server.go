@@ -222,11 +222,11 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) error {
 // reset gives the port the state that a client finds after opening it: what
 // the client before has left is not this one's.
 func (s *Server) reset() error {
-	err := s.cfg.Port.SetBaud(hil.DefaultBaud)
+	var err error
 	if !s.noLines {
-		err = errors.Join(err, s.cfg.Port.SetLines(false, false))
+		err = s.cfg.Port.SetLines(false, false)
 	}
-	return err
+	return errors.Join(err, s.cfg.Port.SetBaud(hil.DefaultBaud))
 }
 
 // admits reads the greeting and checks the token, in a time that does not
