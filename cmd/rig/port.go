@@ -75,3 +75,9 @@ func (p *simPort) Discard() error { return p.Purge() }
 
 // Close implements [hil.Port].
 func (p *simPort) Close() error { return errors.Join(p.Wire.Close(), p.device.close()) }
+
+// openShared opens a port for an owner that steps back for others: a monitor,
+// for a flasher. notify, which may be nil, is told of it.
+func openShared(ctx context.Context, name string, notify func(serial.Handover)) (*serial.Shared, error) {
+	return openers(serial.Request{}).OpenShared(ctx, name, notify)
+}

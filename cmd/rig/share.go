@@ -35,7 +35,7 @@ func (c *shareCmd) Run(ctx context.Context, std cli.IO) error {
 	defer ln.Close()
 	address := ln.Addr().(*net.TCPAddr)
 	if c.Open && !address.IP.IsLoopback() {
-		return cli.Usage(cli.Hint(fmt.Errorf("--open on %s would let everybody on the network flash the board", address),
+		return cli.Usage(cli.Hint(fmt.Errorf("--open on %s would let everybody on the network flash the board", c.Listen),
 			"listen on 127.0.0.1, or leave --open out"))
 	}
 	if c.Open && c.Token != "" {
