@@ -29,6 +29,8 @@ func eventLine(e event.Event) string {
 		text = fmt.Sprintf("recorded picture %d shown", f.Seq)
 	case event.ModeChanged:
 		text = fmt.Sprintf("the public now sees: %s (%s)", e.Mode, e.Text)
+	case event.BoardChanged:
+		return "" // the console's own lines say it
 	case event.Console, event.Note:
 		text = e.Text
 	case event.LoadSample:

@@ -52,6 +52,8 @@ const (
 	Note Kind = "note"
 	// LoadSample: one second of a load test. Load is set.
 	LoadSample Kind = "load-sample"
+	// BoardChanged: what is known of a board changed. Board is set, all of it.
+	BoardChanged Kind = "board"
 )
 
 // Event is one thing that happened. It is a plain value: sent over the wire as
@@ -70,6 +72,7 @@ type Event struct {
 	Frame  FrameInfo  `json:"frame,omitzero"`
 	Mode   Mode       `json:"mode,omitempty"`
 	Load   LoadFigure `json:"load,omitzero"`
+	Board  BoardState `json:"board,omitzero"`
 }
 
 // FrameInfo describes one frame without its pixels.
@@ -105,4 +108,21 @@ type LoadFigure struct {
 	AgeP99   time.Duration `json:"age_p99"`
 	DoneP99  time.Duration `json:"done_p99"` // planned to done
 	Finished bool          `json:"finished,omitempty"`
+}
+
+// BoardState is what is known of a board from its serial side. Empty and zero
+// mean not known.
+type BoardState struct {
+	Port     string `json:"port,omitempty"`     // that it is reached by
+	Holder   string `json:"holder,omitempty"`   // who has the port, where it is not us
+	State    string `json:"state,omitempty"`    // a word: "booting", "running", "crashed", "gone"…
+	Reset    string `json:"reset,omitempty"`    // why it started last
+	Firmware string `json:"firmware,omitempty"` // project and version
+	WiFi     string `json:"wifi,omitempty"`     // name of the network it is in
+	Camera   string `json:"camera,omitempty"`   // "on", "off"
+	Heap     int    `json:"heap,omitempty"`     // bytes free
+	PSRAM    int    `json:"psram,omitempty"`    // bytes free
+	RSSI     int    `json:"rssi,omitempty"`     // dBm
+	Starts   int    `json:"starts,omitempty"`   // seen so far
+	Panics   int    `json:"panics,omitempty"`   // seen so far
 }

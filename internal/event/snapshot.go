@@ -26,6 +26,7 @@ type Snapshot struct {
 	LastProblem string     `json:"last_problem,omitempty"`
 	ProblemAt   time.Time  `json:"problem_at,omitzero"`
 	Load        LoadFigure `json:"load,omitzero"`
+	Board       BoardState `json:"board,omitzero"`
 }
 
 // Apply folds one event in.
@@ -51,6 +52,8 @@ func (s *Snapshot) Apply(e Event) {
 		s.Mode, s.ModeSince = e.Mode, e.Time
 	case LoadSample:
 		s.Load = e.Load
+	case BoardChanged:
+		s.Board = e.Board
 	case Console, Note:
 		// lines are history, not state
 	}
