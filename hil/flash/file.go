@@ -120,7 +120,7 @@ func checkPlaces(files []File) error {
 			return f.refuse("check how it was built", "it is empty")
 		case f.Offset%espimage.SectorSize != 0:
 			return f.refuse("flash is erased by sectors of 0x1000", "offset 0x%x is within a sector", f.Offset)
-		case i > 0 && roundUp(sorted[i-1].end()) > f.Offset:
+		case i > 0 && sorted[i-1].end() > f.Offset:
 			return f.refuse("flash is erased by sectors of 0x1000: check the offsets",
 				"it begins at 0x%x, where %q reaches to 0x%x", f.Offset, sorted[i-1].Name, sorted[i-1].end())
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,17 +130,22 @@ func TestStaleAnswer(t *testing.T) {
 		return slip.Append(nil, esprom.Response{Op: op, Value: value, Data: make([]byte, 4)}.Append(nil))
 	}
 	// Eight words, one of them answered twice, SYNC, and eight words again.
-	var all []byte
-	for i := range uint32(8) {
-		all = append(all, reply(esprom.ReadRegOp, i)...)
-		if i == 3 {
-			all = append(all, reply(esprom.ReadRegOp, i)...)
+	w1, w2 := esprom.MAC{1, 2, 3, 4, 5, 6}.Words()
+	words := []uint32{0, w1, w2, 0xA200, 0x333, 0x01100000, 4, 0x96042000}
+	pass := func(twice int) (b []byte) {
+		for i, w := range words {
+			b = append(b, reply(esprom.ReadRegOp, w)...)
+			if i == twice {
+				b = append(b, reply(esprom.ReadRegOp, w)...)
+			}
 		}
+		return b
 	}
-	all = append(all, bytes.Repeat(reply(esprom.SyncOp, 7), 8)...)
-	for i := range uint32(8) {
-		all = append(all, reply(esprom.ReadRegOp, i)...)
+	sync := bytes.Repeat(reply(esprom.SyncOp, 7), 8)
+	if _, err := newLink(&deaf{slices.Concat(pass(-1), sync, pass(-1)), 1}, new(evidence)).identify(t.Context()); err != nil {
+		t.Fatalf("without a stale answer: %v", err)
 	}
+	all := slices.Concat(pass(3), sync, pass(-1))
 	// One byte per read, so that the second answer comes after the first was
 	// taken.
 	l := newLink(&deaf{all, 1}, new(evidence))

@@ -39,7 +39,8 @@ func TestRead(t *testing.T) {
 		{"unaligned", flash.Region{Offset: 0x1003, Size: 0x1041}, 0x1003, 0x1041, ""},
 		{"partition", flash.Region{Partition: "nvs"}, 0x9000, 0x5000, ""},
 		{"everything", flash.Region{All: true}, 0, 4 << 20, ""},
-		{"a flipped bit", flash.Region{Offset: 0x10000, Size: 0x3000}, 0x10000, 0x3000, "flip tx=9000 bit=3 count=2\nlostreply command=70\nreset command=120 reason=0x10"},
+		{"flipped bits", flash.Region{Offset: 0x10000, Size: 0x3000}, 0x10000, 0x3000, "flip tx=5000 bit=3 count=2\nflip tx=22035 bit=0\nflip tx=38040 bit=0\nflip tx=52045 bit=0"},
+		{"a lost answer and a reset", flash.Region{Offset: 0x10000, Size: 0x3000}, 0x10000, 0x3000, "lostreply command=70\nreset command=170 reason=0x10"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
