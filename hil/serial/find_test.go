@@ -120,6 +120,26 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestStable: the name of a board, not of whatever is plugged in.
+func TestStable(t *testing.T) {
+	o := Openers{Finder: finder()}
+	for name, want := range map[string]string{
+		"/dev/ttyACM0":   "usb:303A:1001:7C:DF:A1:00:11:22",
+		"usb:303a:1001":  "usb:303A:1001:7C:DF:A1:00:11:22",
+		"/dev/ttyUSB1":   "usb:1A86:7523@1-3:1.0",      // no number
+		"/dev/ttyUSB2":   "usb:10C4:EA60:0001@1-2:1.0", // two with the same
+		"/dev/ttyS0":     "/dev/ttyS0",
+		"/dev/ttyUSB9":   "/dev/ttyUSB9",
+		"usb:1234:5678":  "usb:1234:5678",
+		"rfc2217://host": "rfc2217://host",
+		"sim:flash.bin":  "sim:flash.bin",
+	} {
+		if got := o.Stable(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestIdentify: one board has one identity, by whatever path it is reached.
 func TestIdentify(t *testing.T) {
 	dir := t.TempDir()

@@ -56,6 +56,20 @@ func (i Info) Name(all []Info) string {
 	return Query{i.VID, i.PID, i.Serial, i.Place}.String()
 }
 
+// Stable is a name for this board, not for the next best one that is plugged in
+// while it is away: with its serial number if no other has the same, else with
+// its place.
+func (i Info) Stable(all []Info) string {
+	q := Query{i.VID, i.PID, i.Serial, i.Place}
+	switch {
+	case i.VID == "":
+		return i.Path
+	case i.Serial != "" && len(Query{VID: i.VID, PID: i.PID, Serial: i.Serial}.among(all)) == 1:
+		q.Place = ""
+	}
+	return q.String()
+}
+
 // Query selects USB ports. Empty fields match everything.
 type Query struct{ VID, PID, Serial, Place string }
 

@@ -68,6 +68,25 @@ func (o Openers) Local(name string) (Info, error) {
 	return Info{}, cli.Usage(cli.Hint(fmt.Errorf("port %q is none of this machine", name), "name a device path or usb:VID:PID"))
 }
 
+// Stable turns the name of a port into one that still is the same board after
+// it was unplugged and came back as another device; see [Info.Stable]. A name
+// that has no such form stays.
+func (o Openers) Stable(name string) string {
+	scheme, _ := o.split(name)
+	if scheme != "" && scheme != "usb" {
+		return name
+	}
+	info, err := o.Local(name)
+	if err != nil || info.VID == "" {
+		return name
+	}
+	all, err := o.Finder.list()
+	if err != nil {
+		return name
+	}
+	return info.Stable(all)
+}
+
 // Forms lists the forms that a name can have, for help and errors.
 func (o Openers) Forms() string {
 	forms := []string{"a device path", "usb:VID:PID[:SERIAL][@PLACE]", "rfc2217://[TOKEN@]HOST[:PORT]"}

@@ -3,6 +3,7 @@ package serial
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -270,6 +271,25 @@ func TestPortLocked(t *testing.T) {
 	if _, err := Open(far.path, Config{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("open beside another program: %v", err)
 	}
+	other.Close()
+
+	cmd := child(t, "hold-stdin")
+	cmd.ExtraFiles = []*os.File{far.keep(t)}
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	kept := cmd.ExtraFiles[0]
+	with(t, kept, func(fd int) (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	kept.Close()
+	if _, err := Open(far.path, Config{}); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), fmt.Sprintf("serial.test (pid %d)", cmd.Process.Pid)) {
+		t.Errorf("open beside another process: %v", err)
+	}
 }
 
 func TestPortRefuses(t *testing.T) {
@@ -301,5 +321,26 @@ func TestPortWithoutLines(t *testing.T) {
 	port := mustOpen(t, far.path, Config{})
 	if err := port.SetLines(false, true); !errors.Is(err, hil.ErrNoLines) {
 		t.Errorf("lines of a pseudo terminal: %v", err)
+	}
+}
+
+// BenchmarkPortRead is what a byte of a talkative board costs.
+func BenchmarkPortRead(b *testing.B) {
+	far := newPTY(b)
+	port := mustOpen(b, far.path, Config{})
+	line := bytes.Repeat([]byte("x"), 1000)
+	go func() {
+		for {
+			if _, err := far.Write(line); err != nil {
+				return
+			}
+		}
+	}()
+	buf := make([]byte, 16<<10)
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		if _, err := io.ReadFull(port, buf[:len(line)]); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -77,10 +77,13 @@ var ErrBusy = errors.New("in use by another program")
 var ErrManyFiles = errors.New("no file descriptor below 1024 is free")
 
 func openError(path string, err error) error {
+	if users := Users(path); errors.Is(err, ErrBusy) && len(users) > 0 {
+		err = fmt.Errorf("%w: %s (pid %d)", err, users[0].Name, users[0].PID)
+	}
 	err = fmt.Errorf("open port %q: %w", path, err)
 	switch {
 	case errors.Is(err, ErrBusy):
-		return cli.Hint(err, "close the other program; rig ports shows who holds a lease")
+		return cli.Hint(err, "close the other program; rig ports shows which one it is")
 	case errors.Is(err, ErrManyFiles):
 		return cli.Hint(err, "use fewer connections in the same process, or run the port in a process of its own")
 	}
