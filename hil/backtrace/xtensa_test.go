@@ -63,11 +63,12 @@ func TestFixture(t *testing.T) {
 
 // short prints a location on one line.
 func short(l Location) string {
-	s := l.Region.String()
+	var s strings.Builder
+	s.WriteString(l.Region.String())
 	for _, f := range l.Frames {
-		s += " < " + f.text()
+		s.WriteString(" < " + f.text())
 	}
-	return s
+	return s.String()
 }
 
 func TestLookup(t *testing.T) {
