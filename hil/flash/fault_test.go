@@ -27,20 +27,26 @@ type outcome struct {
 }
 
 // flashUnder flashes a board under a schedule of faults.
-func flashUnder(t *testing.T, seed uint64, s board.Schedule, files []flash.File) (o outcome) {
+func flashUnder(t *testing.T, seed uint64, s board.Schedule, files []flash.File) outcome {
+	return flashOver(t, seed, s, files, false)
+}
+
+// flashOver does the same, also over a port that has no reset lines, with a
+// board that enters its loader when it hears a SYNC.
+func flashOver(t *testing.T, seed uint64, s board.Schedule, files []flash.File, bare bool) (o outcome) {
 	synctest.Test(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0x666c617368))
 		b := newBench(t, options{board: board.Config{
 			Seed: seed, Faults: s, Pace: rng.IntN(2) == 0, Latency: rng.IntN(2) == 0,
-			ROM: board.ROMMode(rng.IntN(2)),
-		}})
+			ROM: board.ROMMode(rng.IntN(2)), AutoDownload: bare,
+		}, bare: bare})
 		defer b.close()
 		took := virtual(func() { o.report, o.err = b.flasher.Write(t.Context(), files, flash.WriteOptions{}) })
 		o.took = took.String()
 		if o.err == nil {
 			o.at = b.differs(files)
 			o.corrupt = o.at >= 0
-			o.healed = !o.corrupt && o.report.Boot.State == flash.BootConfirmed
+			o.healed = !o.corrupt && (bare || o.report.Boot.State == flash.BootConfirmed)
 		}
 	})
 	return o
