@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"porthole/hil"
+	"porthole/hil/monitor"
 	"porthole/hil/serial"
 	"porthole/sim/board"
 )
@@ -19,7 +20,8 @@ func openPort(ctx context.Context, name string) (hil.Port, error) {
 func openers(req serial.Request) serial.Openers {
 	return serial.Openers{
 		Schemes: map[string]hil.Opener{
-			"sim": openSim,
+			"replay": monitor.OpenReplay,
+			"sim":    openSim,
 		},
 		Finder:  finder(),
 		Request: req,
@@ -75,6 +77,10 @@ func (p *simPort) Discard() error { return p.Purge() }
 
 // Close implements [hil.Port].
 func (p *simPort) Close() error { return errors.Join(p.Wire.Close(), p.device.close()) }
+
+// stableName is a name of the same board that survives unplugging, which
+// ttyUSB0 does not.
+func stableName(name string) string { return openers(serial.Request{}).Stable(name) }
 
 // openShared opens a port for an owner that steps back for others: a monitor,
 // for a flasher. notify, which may be nil, is told of it.
