@@ -1,6 +1,7 @@
 package flash
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,8 @@ import (
 	"porthole/internal/espimage"
 )
 
-// A File is content for one place of the flash.
+// A File is content for one place of the flash. Where its last sector has to be
+// written, what follows the file there is erased.
 type File struct {
 	Name string // for people
 	// Offset is where it goes, a multiple of 4 KB; Partition, if not empty, is
@@ -113,7 +115,7 @@ func checkPlaces(files []File) error {
 	for i := range files {
 		sorted[i] = &files[i]
 	}
-	slices.SortFunc(sorted, func(a, b *File) int { return int(a.Offset - b.Offset) })
+	slices.SortFunc(sorted, func(a, b *File) int { return cmp.Compare(a.Offset, b.Offset) })
 	for i, f := range sorted {
 		switch {
 		case len(f.Data) == 0:

@@ -2,6 +2,7 @@ package flash
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5" // the chip's own comparison digest, not a security measure
 	"slices"
 
@@ -38,10 +39,7 @@ func pieces(files []File, t *espimage.Table) []piece {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b piece) int {
-		if a.order != b.order {
-			return a.order - b.order
-		}
-		return int(a.off - b.off)
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.off, b.off))
 	})
 	return out
 }

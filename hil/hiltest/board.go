@@ -6,6 +6,7 @@ import (
 	"crypto/md5" // the chip's own comparison digest, not a security measure
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"porthole/internal/esprom"
@@ -174,11 +175,11 @@ func describe(op esprom.Op, cmd esprom.Command) string {
 	case esprom.ReadReg:
 		return fmt.Sprintf("%v 0x%08x", op, c.Addr)
 	case esprom.WriteReg:
-		s := op.String()
+		words := []string{op.String()}
 		for _, w := range c {
-			s += fmt.Sprintf(" 0x%08x=0x%x", w.Addr, w.Value)
+			words = append(words, fmt.Sprintf("0x%08x=0x%x", w.Addr, w.Value))
 		}
-		return s
+		return strings.Join(words, " ")
 	case esprom.Begin:
 		return fmt.Sprintf("%v 0x%x bytes at 0x%x, %d blocks of 0x%x", op, c.Size, c.Offset, c.Blocks, c.BlockSize)
 	case esprom.Data:
