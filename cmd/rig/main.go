@@ -22,6 +22,7 @@ type grammar struct {
 	Read      readCmd      `cmd:"" help:"Copy a part of the flash of a board to a file."`
 	Erase     eraseCmd     `cmd:"" help:"Erase a part of the flash of a board."`
 	Info      infoCmd      `cmd:"" help:"Say what a board is and what is in its flash."`
+	Monitor   monitorCmd   `cmd:"" help:"Show what a board says, decode its crashes, record it."`
 	Share     shareCmd     `cmd:"" help:"Serve a port to another machine."`
 	Load      loadCmd      `cmd:"" help:"Load a server with viewers and measure what they see."`
 }

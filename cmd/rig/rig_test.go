@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"net/http"
@@ -25,7 +26,9 @@ func TestMain(m *testing.M) { clitest.Main(m, "rig", func() int { return app().M
 
 // TestScripts runs the stories of testdata/script.
 func TestScripts(t *testing.T) {
-	clitest.Run(t, *update, func(dir string) error { return writeFrames(filepath.Join(dir, "frames")) })
+	clitest.Run(t, *update, func(dir string) error {
+		return errors.Join(writeFrames(filepath.Join(dir, "frames")), writeProgram(filepath.Join(dir, "app.elf")))
+	})
 }
 
 // writeFrames makes a folder of three camera frames, with a broken one beside it.

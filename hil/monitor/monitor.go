@@ -44,6 +44,9 @@ type Config struct {
 	// Emit gets everything there is to show, in order, from one goroutine. Its
 	// error ends Run.
 	Emit func(Item) error
+	// Notes are shown among the rest, for what the caller knows of the port. May
+	// be nil.
+	Notes <-chan Note
 	// Recorder keeps every byte; Run does not close it. May be nil.
 	Recorder *Recorder
 	// Events gets lines as event.Console, the rest as event.Note. May be nil.
@@ -208,6 +211,10 @@ func (m *monitor) handle(ctx context.Context) error {
 		case <-flush.C:
 			if err := m.cfg.Recorder.Flush(); err != nil {
 				return err
+			}
+		case n := <-m.cfg.Notes:
+			if err := m.emit(Item{At: time.Now(), Note: &n}); err != nil {
+				return m.flush(err)
 			}
 		case <-deadline:
 			return m.flush(cmp.Or(m.finish(), error(&NotSeenError{m.cfg.Until.String(), m.cfg.Within})))

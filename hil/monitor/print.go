@@ -32,10 +32,9 @@ type Printer struct {
 	Stamp Stamp
 	Color bool
 	JSON  bool
-	// Filter keeps only lines that match, or with Invert only those that do not.
-	// Crashes, loops and notes are always shown. Nil keeps all.
-	Filter *regexp.Regexp
-	Invert bool
+	// Filter keeps only lines that match, Exclude only those that do not. Crashes,
+	// loops and notes are always shown. Nil keeps all.
+	Filter, Exclude *regexp.Regexp
 	// Highlight marks what matches: reversed in colour, else with "> " before the
 	// line.
 	Highlight *regexp.Regexp
@@ -43,7 +42,7 @@ type Printer struct {
 
 // Print writes one item. It is an Emit of [Config].
 func (p *Printer) Print(i Item) error {
-	if i.Line != nil && p.Filter != nil && p.Filter.MatchString(i.Line.Text) == p.Invert {
+	if i.Line != nil && !p.shows(i.Line.Text) {
 		return nil
 	}
 	var out []byte
@@ -60,6 +59,10 @@ func (p *Printer) Print(i Item) error {
 		return fmt.Errorf("print item: %w", err)
 	}
 	return nil
+}
+
+func (p *Printer) shows(line string) bool {
+	return (p.Filter == nil || p.Filter.MatchString(line)) && (p.Exclude == nil || !p.Exclude.MatchString(line))
 }
 
 // object is an item for programs. Names stay; new ones may be added.

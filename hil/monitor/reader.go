@@ -14,8 +14,8 @@ import (
 const readSize = 64 << 10
 
 // reopenEvery is how often a vanished port is looked for when nothing tells that
-// the devices changed. It is also the shortest life of a port that is not waited
-// after, so that one which opens and fails at once is not opened in a loop.
+// the devices changed. A port that fails within this time, without a byte, is
+// left alone for as long, so that it is not opened in a loop.
 const reopenEvery = 100 * time.Millisecond
 
 // DeviceDirs are where devices and their names by identity appear.
@@ -32,20 +32,22 @@ func (m *monitor) read(ctx context.Context) {
 	}
 	for {
 		opened := time.Now()
-		err := m.readPort(ctx, port)
+		n, err := m.readPort(ctx, port)
 		if ctx.Err() != nil {
 			return
 		}
-		text := "the port ended"
+		text := "the port is gone"
 		if err != nil {
-			text = "the port is gone: " + err.Error()
+			text += ": " + err.Error()
+		} else if m.cfg.Reopen == nil {
+			text = "the port ended"
 		}
 		if m.cfg.Reopen == nil {
 			m.in.tell(chunk{at: time.Now(), op: Gone, text: text, err: err, final: true})
 			return
 		}
 		m.in.tell(chunk{at: time.Now(), op: Gone, text: text})
-		if time.Since(opened) < reopenEvery && !pause(ctx, reopenEvery) {
+		if n == 0 && time.Since(opened) < reopenEvery && !pause(ctx, reopenEvery) {
 			return
 		}
 		if port = m.reopen(ctx); port == nil {
@@ -55,9 +57,10 @@ func (m *monitor) read(ctx context.Context) {
 	}
 }
 
-// readPort takes in what comes from a port until it ends, and closes it. The end
-// of a stream is nil.
-func (m *monitor) readPort(ctx context.Context, port hil.Port) error {
+// readPort takes in what comes from a port until it ends, and closes it. It
+// returns how many bytes there were, and why it ended, nil for the end of a
+// stream.
+func (m *monitor) readPort(ctx context.Context, port hil.Port) (total int, err error) {
 	stop := context.AfterFunc(ctx, func() { port.Close() })
 	defer func() {
 		if stop() {
@@ -70,13 +73,14 @@ func (m *monitor) readPort(ctx context.Context, port hil.Port) error {
 	for {
 		n, err := port.Read(buf)
 		if n > 0 {
+			total += n
 			m.in.receive(time.Now(), buf[:n])
 		}
 		if errors.Is(err, io.EOF) {
-			return nil
+			return total, nil
 		}
 		if err != nil {
-			return err
+			return total, err
 		}
 	}
 }

@@ -220,7 +220,7 @@ func TestRedact(t *testing.T) {
 		{`token=abc123, next`, `token=******, next`},
 		{`{"token": "a\"b", "x": 1}`, `{"token": "****", "x": 1}`},
 		{`Authorization: Bearer eyJhbGci.x`, `Authorization: Bearer **********`},
-		{`GET https://me:pass@host/x`, `GET https://me:****@host/x`},
+		{`GET https://me:pass@host/x`, `GET https://*******@host/x`},
 		{`psk='secret word' z`, `psk='***********' z`},
 		{`E (320) porthole: config missing key="token"`, `E (320) porthole: config missing key="token"`},
 		{`I (4000) porthole: upload ok seq=7 bytes=24518 ms=1803 status=200`, `I (4000) porthole: upload ok seq=7 bytes=24518 ms=1803 status=200`},

@@ -12,8 +12,8 @@ var secretValue = regexp.MustCompile(`(?i)(?:password|passwd|passphrase|psk|toke
 	`(?:"((?:[^"\\]|\\.)*)|'([^']*)|(?:(?:bearer|basic)\s+)?([^\s"',;&]+))`)
 
 // secretWord finds the value behind "Bearer", wherever it stands, and the
-// password in a URL.
-var secretWord = regexp.MustCompile(`(?i)bearer\s+([^\s"',;]+)|[a-z]://[^\s/:@]*:([^\s/@]+)@`)
+// user in a URL, token or name and password.
+var secretWord = regexp.MustCompile(`(?i)bearer\s+([^\s"',;]+)|[a-z]://([^\s/@]+)@`)
 
 // Redact returns a function for NewRecorder that masks, with as many asterisks,
 // the values of what is named like a secret, and the given secrets wherever they

@@ -79,11 +79,13 @@ func NewReplay(p *Player, file io.Closer, speed float64) *Replay {
 func (r *Replay) play(p *Player, start time.Time, speed float64) error {
 	for {
 		rec, err := p.Next()
-		if errors.Is(err, io.ErrUnexpectedEOF) {
+		switch {
+		case errors.Is(err, io.EOF):
+			return io.EOF
+		case errors.Is(err, io.ErrUnexpectedEOF):
 			return cli.Hint(err, "the recording was cut off; what came before is right")
-		}
-		if err != nil {
-			return err
+		case err != nil:
+			return cli.Hint(err, "the file was changed, or is damaged")
 		}
 		if rec.Op != Received {
 			continue
