@@ -145,10 +145,10 @@ func (e *evidence) verdict(lines bool) Verdict {
 		return BrownoutLoop
 	case e.powerOns >= loopCount:
 		return PowerLoop
-	case e.waited:
-		return SilentLoader
 	case !lines:
 		return NoLines
+	case e.waited:
+		return SilentLoader
 	case e.banners > 0 && !e.banner.Download():
 		return WrongMode
 	case e.bytes == 0:
