@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 		bus := new(event.Bus)
 		sub := bus.Subscribe(100)
 		tries := 0
-		var second *hiltest.Far
+		plugged := make(chan *hiltest.Far, 1)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		var stats Stats
@@ -72,8 +72,8 @@ func TestRun(t *testing.T) {
 					if tries++; tries < 5 {
 						return nil, errors.New("no such device")
 					}
-					var p *hiltest.Port
-					p, second = hiltest.Pipe()
+					p, far := hiltest.Pipe()
+					plugged <- far
 					return p, nil
 				},
 			})
@@ -92,12 +92,14 @@ func TestRun(t *testing.T) {
 		say(far, "f a line\n> ")
 		want(t, got.items, "one", "two", "half a line")
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		want(t, got.items, "one", "two", "half a line", "> …")
 		say(far, "unfinish")
 		far.Unplug(os.ErrClosed)
-		time.Sleep(2 * time.Second)
-		if second == nil {
-			t.Fatal("not reopened")
+		unplugged := time.Now()
+		second := <-plugged
+		if took := time.Since(unplugged); took != 400*time.Millisecond {
+			t.Errorf("reopened after %v, at the fifth attempt", took)
 		}
 		say(second, "back\n")
 		stop()

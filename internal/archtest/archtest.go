@@ -49,7 +49,7 @@ var layout = []layer{
 	},
 	{
 		packages: []string{"hil", "hil/..."},
-		may: []string{"hil", "internal/boardcfg", "internal/bytequeue", "internal/console", "internal/espimage", "internal/esprom", "internal/event",
+		may: []string{"hil", "hil/...", "internal/boardcfg", "internal/bytequeue", "internal/console", "internal/espimage", "internal/esprom", "internal/event",
 			"internal/nvs", "internal/rfc2217", "internal/slip", "internal/cli"},
 		why: "the harness treats a simulated board like a real one, over the cable",
 	},
