@@ -25,6 +25,7 @@ type grammar struct {
 	Monitor   monitorCmd   `cmd:"" help:"Show what a board says, decode its crashes, record it."`
 	Share     shareCmd     `cmd:"" help:"Serve a port to another machine."`
 	Load      loadCmd      `cmd:"" help:"Load a server with viewers and measure what they see."`
+	TUI       tuiCmd       `cmd:"" name:"tui" help:"Show camera, server, viewers, board and console on one screen."`
 }
 
 func app() cli.App {
