@@ -176,10 +176,10 @@ func (h *history) note(e event.Event, old event.Snapshot) {
 			h.mark(mark{e.Time, 'C', "the camera is " + clean(b.Camera), false})
 		}
 	case event.LoadSample:
-		if old.Load.At == 0 || old.Load.Finished {
+		if old.Load == (event.LoadFigure{}) || old.Load.Finished && !e.Load.Finished {
 			h.mark(mark{e.Time, 'V', "a load run began", false})
 		}
-		if e.Load.Finished {
+		if e.Load.Finished && !old.Load.Finished {
 			h.mark(mark{e.Time, 'v', "the load run ended", false})
 		}
 	}

@@ -196,5 +196,5 @@ func (l *lineRing) seek(v lineView, back bool) (uint64, bool) {
 
 // folded is the text of a folded panic.
 func (l *lineRing) folded(e line) string {
-	return fmt.Sprintf("%s  (+%d lines, enter opens)", e.text, max(l.blockSize(e.block)-1, 0))
+	return fmt.Sprintf("crash, %d lines, enter opens: %s", l.blockSize(e.block), e.text)
 }

@@ -110,6 +110,9 @@ func New(ctx context.Context, cfg Config) *Model {
 		m.cfg.Now = m.hist.now
 	}
 	m.keys = m.bindings()
+	if cfg.Source != nil {
+		m.commands = cfg.Source.Commands() // so that the first key works
+	}
 	return m
 }
 

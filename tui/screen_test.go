@@ -34,7 +34,7 @@ type busSource struct {
 
 func newBusSource(t testing.TB) *busSource {
 	b := new(event.Bus)
-	s := &busSource{Bus: b, sub: b.Subscribe(4096)}
+	s := &busSource{Bus: b, sub: b.Subscribe(8192)}
 	for which := range s.pictures {
 		sc, err := scene.New(scene.Config{Seed: uint64(which) + 1, Width: 160, Height: 120})
 		if err != nil {
