@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Admin returns the handler of the private side. It tells what the public must
@@ -19,7 +22,9 @@ import (
 //	GET /healthz
 //
 // Where Config.AdminToken is set every request but the last needs it as a bearer
-// token. Requests that a browser sends for a foreign page are refused.
+// token; where it is not, requests must be addressed to this machine by a
+// loopback name, so that no page elsewhere can reach it by a name of its own.
+// What a browser sends for a foreign page is refused.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/truth", func(w http.ResponseWriter, _ *http.Request) {
@@ -44,13 +49,43 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /admin/commands", s.handleCommands)
 	mux.HandleFunc("POST /admin/commands", s.handleCommand)
 	mux.HandleFunc("GET /healthz", s.handleHealth)
-	return http.NewCrossOriginProtection().Handler(s.adminOnly(mux))
+	return http.NewCrossOriginProtection().Handler(ownPagesOnly(s.adminOnly(mux)))
+}
+
+// ownPagesOnly refuses what a browser sends for a page of another site, also by
+// GET: the truth is not for them, not even as the size of a picture.
+func ownPagesOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "", "same-origin", "none":
+			next.ServeHTTP(w, r)
+		default:
+			(&problem{http.StatusForbidden, "asked for by a page of another site", "open the private side directly"}).serve(w)
+		}
+	})
+}
+
+// onLoopback reports whether a Host header names this machine.
+func onLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // adminOnly asks for the admin token where there is one.
 func (s *Server) adminOnly(next http.Handler) http.Handler {
 	if s.cfg.AdminToken == "" {
-		return next
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !onLoopback(r.Host) {
+				(&problem{http.StatusForbidden, fmt.Sprintf("addressed as %.60q", r.Host), "without an admin token the private side answers to 127.0.0.1 and localhost only"}).serve(w)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
 	}
 	want := sha256.Sum256([]byte("Bearer " + s.cfg.AdminToken))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,6 +26,7 @@ const heartbeat = 10 * time.Second
 // {"dropped":n} line says how many events this client has missed so far.
 func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 	ctl := http.NewResponseController(w)
+	ctl.SetReadDeadline(time.Time{}) // the stream outlives the bound of a request
 	sub := s.cfg.Events.Subscribe(eventQueue)
 	defer sub.Close()
 	w.Header()["Cache-Control"] = noStore

@@ -59,6 +59,12 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// finish lifts the deadline, so that a kept connection waits for the next
-// upload under the listener's idle timeout.
-func (b *body) finish() { b.ctl.SetReadDeadline(time.Time{}) }
+// tailGrace is how long the rest of a body is waited for that nobody needs any
+// more: a final line break, or what a client still sends while it is refused.
+const tailGrace = 2 * time.Second
+
+// dropTail bounds the wait for what is left of a request's body. The next
+// request on the connection is under the listener's own timeouts again.
+func dropTail(w http.ResponseWriter) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(tailGrace))
+}

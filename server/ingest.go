@@ -22,6 +22,7 @@ const envelope = 16 << 10
 func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	u, p := s.ingest(w, r)
+	dropTail(w)
 	if p != nil {
 		s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Rejected, Status: p.status, Text: p.Error})
 		s.cfg.Log.Info("upload refused", "status", p.status, "error", p.Error)
@@ -62,7 +63,6 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	if err != nil {
 		return nil, bodyProblem(err, limit)
 	}
-	b.finish()
 	// The sketch announces 1,024 bytes more than it sends when the picture is a
 	// multiple of them (esp32-wire 1.4): the picture ended early, and waiting
 	// for the rest would stall the camera. A final line break may be on its way.
@@ -77,7 +77,11 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 		seq: s.acceptSeq.Add(1), camera: camera,
 		received: received, picture: picture, w: info.Width, h: info.Height, at: time.Now(),
 	}
-	s.received.Store(u)
+	for old := s.received.Load(); old == nil || old.seq < u.seq; old = s.received.Load() {
+		if s.received.CompareAndSwap(old, u) {
+			break
+		}
+	}
 	s.accepted.put(u)
 	return u, nil
 }

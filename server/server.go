@@ -158,6 +158,9 @@ func Serve(ctx context.Context, h http.Handler, log *slog.Logger, listeners ...n
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
+		// Of a whole request: also the body that nobody reads is waited for no
+		// longer. Uploads and event streams move it.
+		ReadTimeout: 10 * time.Second,
 		// Above the upload period, so that a camera keeps its connection.
 		IdleTimeout: 75 * time.Second,
 		// A viewer that takes longer than this for one frame is gone. Uploads

@@ -300,7 +300,7 @@ func TestAdmin(t *testing.T) {
 		s := start(t, srv)
 		synctest.Wait()
 		ask := func(path string) (int, []byte) {
-			req, err := http.NewRequest("GET", "http://admin.example"+path, nil)
+			req, err := http.NewRequest("GET", "http://127.0.0.1:9100"+path, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -329,6 +329,24 @@ func TestAdmin(t *testing.T) {
 		}
 		if resp, _ := s.get("/admin/truth"); resp.StatusCode != 404 {
 			t.Errorf("the public side answers /admin/truth: %s", resp.Status)
+		}
+		for name, change := range map[string]func(*http.Request){
+			"a page of another site": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+			"a name of its own":      func(r *http.Request) { r.Host = "evil.example" },
+			"a name like loopback":   func(r *http.Request) { r.Host = "127.0.0.1.evil.example:9100" },
+		} {
+			for _, path := range []string{"/admin/truth", "/admin/upload.jpg", "/admin/events"} {
+				req, err := http.NewRequest("GET", "http://127.0.0.1:9100"+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				change(req)
+				rec := newRecorder()
+				srv.Admin().ServeHTTP(rec, req)
+				if rec.status != 403 {
+					t.Errorf("%s under %s: %d, want 403", path, name, rec.status)
+				}
+			}
 		}
 	})
 }

@@ -43,9 +43,14 @@ type tokenEntry struct {
 // NewToken returns a fresh token of 192 random bits. It is shown once and kept
 // nowhere.
 func NewToken() string {
-	var b [24]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	for {
+		var b [24]byte
+		rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+		// A leading dash would be taken for a flag on a command line.
+		if token := base64.RawURLEncoding.EncodeToString(b[:]); token[0] != '-' {
+			return token
+		}
+	}
 }
 
 // TokensOf returns Tokens for one camera, for programs that make up a token at
@@ -151,11 +156,17 @@ func LoadTokens(path string) (*Tokens, error) {
 
 // AddToken makes a token for the camera name, appends its hash to the file at
 // path and returns the token. The file is replaced as a whole, so that a crash
-// leaves either the old or the new one; it is readable by its owner only.
+// leaves either the old or the new one; a new file is readable by its owner only,
+// an old one keeps its mode. Several processes may add tokens at once.
 func AddToken(path, name string) (token string, err error) {
 	if err := checkTokenName(name); err != nil {
 		return "", fmt.Errorf("add token: %w", err)
 	}
+	unlock, err := lockFile(path + ".lock")
+	if err != nil {
+		return "", fmt.Errorf("add token: %w", err)
+	}
+	defer unlock()
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("add token: %w", err)
@@ -191,6 +202,11 @@ func replaceFile(path string, content []byte) (err error) {
 	}()
 	if _, err = f.Write(content); err != nil {
 		return err
+	}
+	if st, statErr := os.Stat(path); statErr == nil {
+		if err = f.Chmod(st.Mode().Perm()); err != nil {
+			return err
+		}
 	}
 	if err = f.Sync(); err != nil {
 		return err

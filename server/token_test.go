@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -44,6 +45,45 @@ func TestAddToken(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestAddTokenAtOnce: tokens made at the same time are all kept.
+func TestAddTokenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	made := make([]string, 20)
+	var wg sync.WaitGroup
+	for i := range made {
+		wg.Go(func() {
+			var err error
+			if made[i], err = AddToken(path, "cam"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	tokens, err := LoadTokens(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range made {
+		if _, ok := tokens.Camera(token); !ok {
+			t.Error("a token was lost")
+		}
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
+		t.Errorf("the file's mode became %v, %v", st.Mode(), err)
+	}
+}
+
+func TestNewToken(t *testing.T) {
+	for range 1000 {
+		if token := NewToken(); len(token) != 32 || token[0] == '-' {
+			t.Fatalf("token %q", token)
+		}
 	}
 }
 

@@ -354,6 +354,41 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// TestMissingBody: a client that announces a body and never sends it gets its
+// answer, where there is one to give, and loses its connection.
+func TestMissingBody(t *testing.T) {
+	for _, tt := range []struct {
+		name, request string
+		status        int
+	}{
+		{"upload without a token", "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 401},
+		{"upload of a wrong type", "POST /upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + testToken + "\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n", 415},
+		{"upload", "POST /upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + testToken + "\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n", 408},
+		{"GET with a body", "GET /latest HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 0},
+		{"HEAD with a body", "HEAD /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 0},
+		{"nowhere", "POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 0},
+		{"half a chunk", "GET /latest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n400\r\nabc", 0},
+		{"half a header", "GET /latest HTTP/1.1\r\nHo", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn, answer := rawConn(t, testServer(t, nil))
+				began := time.Now()
+				go io.WriteString(conn, tt.request)
+				if tt.status != 0 {
+					if resp, body := answer(); resp.StatusCode != tt.status {
+						t.Errorf("answered %s %s, want %d", resp.Status, body, tt.status)
+					}
+				}
+				io.Copy(io.Discard, conn) // until the server closes
+				if took := time.Since(began); took > 15*time.Second {
+					t.Errorf("the connection was held for %v", took)
+				}
+			})
+		})
+	}
+}
+
 // TestTooManyUploads: more uploads at once than allowed are told to wait.
 func TestTooManyUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,9 +14,10 @@ import (
 
 // Times of the sketch.
 const (
-	connectTimeout = 30 * time.Second // TCP connect (esp32-wire 3.1)
-	replyPoll      = wire.ResponsePoll
-	replySilence   = wire.ResponseSilence
+	handshakeTimeout = 120 * time.Second // TLS (esp32-wire 3.1)
+	connectTimeout   = 30 * time.Second  // TCP connect (esp32-wire 3.1)
+	replyPoll        = wire.ResponsePoll
+	replySilence     = wire.ResponseSilence
 )
 
 // errCut means that the camera lost power between capture and send.
@@ -45,7 +46,9 @@ func (c *Camera) upload(ctx context.Context, jpeg []byte) (Reply, error) {
 	conn := raw
 	if c.tls != nil {
 		secure := tls.Client(raw, c.tls)
-		if err := secure.HandshakeContext(ctx); err != nil {
+		shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
+		defer cancel()
+		if err := secure.HandshakeContext(shaking); err != nil {
 			return Reply{}, fmt.Errorf("TLS handshake with %s: %w", c.cfg.Target.Host, err)
 		}
 		conn = secure

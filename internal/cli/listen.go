@@ -25,6 +25,8 @@ func Listen(address, change string) (net.Listener, error) {
 		return nil, Hint(fmt.Errorf("port %s on %s is taken by another program", port, host), "choose another one with "+change)
 	case errors.Is(err, syscall.EACCES):
 		return nil, Hint(fmt.Errorf("port %s on %s: not permitted", port, host), "ports below 1024 need privileges; choose another one with "+change)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, Hint(fmt.Errorf("%s is not an address of this machine", host), "127.0.0.1 is this machine alone, 0.0.0.0 every network it is on")
 	case err != nil:
 		return nil, fmt.Errorf("listen: %w", err)
 	}

@@ -6,6 +6,7 @@
 package devca
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -102,7 +103,11 @@ func Open(dir string) (ca *CA, rootPath string, err error) {
 	rootPath = filepath.Join(dir, certFile)
 	ca, err = load(dir)
 	if err == nil && time.Until(ca.cert.NotAfter) > renewBefore {
-		return ca, rootPath, nil
+		// What people are told to trust must be there and must be this one.
+		if shown, readErr := os.ReadFile(rootPath); readErr != nil || !bytes.Equal(shown, ca.RootPEM) {
+			err = replace(rootPath, ca.RootPEM)
+		}
+		return ca, rootPath, err
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err

@@ -86,6 +86,15 @@ func TestOpenKeepsOneRoot(t *testing.T) {
 			t.Errorf("%s has mode %v", filepath.Base(name), st.Mode())
 		}
 	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if shown, err := os.ReadFile(path); err != nil || !bytes.Equal(shown, first.RootPEM) {
+		t.Errorf("the root certificate was not put back: %v", err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, keyFile), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ type Bus struct {
 	seq      uint64
 	snap     Snapshot
 	subs     map[*Subscription]struct{}
-	handlers map[string]Handler
+	handlers map[string]*Handler
 }
 
 // Publish stamps e with the next sequence number and, where it has none, with

@@ -29,21 +29,30 @@ var ErrNoHandler = errors.New("nothing here handles this command")
 // Handle registers the handler of a command and returns a function that takes
 // it back. A second handler for one name replaces the first.
 func (b *Bus) Handle(name string, h Handler) (remove func()) {
+	if b == nil {
+		return func() {}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.handlers == nil {
-		b.handlers = make(map[string]Handler)
+		b.handlers = make(map[string]*Handler)
 	}
-	b.handlers[name] = h
+	own := &h
+	b.handlers[name] = own
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		delete(b.handlers, name)
+		if b.handlers[name] == own { // it may have been replaced
+			delete(b.handlers, name)
+		}
 	}
 }
 
 // Commands lists the names that have a handler, sorted.
 func (b *Bus) Commands() []string {
+	if b == nil {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Sorted(maps.Keys(b.handlers))
@@ -53,16 +62,19 @@ func (b *Bus) Commands() []string {
 // the context's, or the handler's own. The command runs on the caller's
 // goroutine.
 func (b *Bus) Do(ctx context.Context, c Command) (Reply, error) {
-	b.mu.Lock()
-	h := b.handlers[c.Name]
-	b.mu.Unlock()
+	var h *Handler
+	if b != nil {
+		b.mu.Lock()
+		h = b.handlers[c.Name]
+		b.mu.Unlock()
+	}
 	if h == nil {
 		return Reply{}, fmt.Errorf("command %q: %w", c.Name, ErrNoHandler)
 	}
 	if err := ctx.Err(); err != nil {
 		return Reply{}, fmt.Errorf("command %q: %w", c.Name, err)
 	}
-	r, err := h(ctx, c)
+	r, err := (*h)(ctx, c)
 	if err != nil {
 		return r, fmt.Errorf("command %q: %w", c.Name, err)
 	}

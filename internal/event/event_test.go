@@ -70,6 +70,10 @@ func TestNilBus(t *testing.T) {
 	if b.Snapshot() != (Snapshot{}) {
 		t.Error("a nil bus has a state")
 	}
+	b.Handle("x", nil)()
+	if _, err := b.Do(t.Context(), Command{Name: "x"}); !errors.Is(err, ErrNoHandler) || len(b.Commands()) != 0 {
+		t.Errorf("a nil bus has commands: %v", err)
+	}
 	s := b.Subscribe(1)
 	s.Close()
 	if _, ok := s.Next(t.Context()); ok {
@@ -158,7 +162,12 @@ func TestCommand(t *testing.T) {
 	if got := b.Commands(); len(got) != 1 || got[0] != "camera.off" {
 		t.Errorf("commands %q", got)
 	}
-	remove()
+	replaced := b.Handle("camera.off", func(context.Context, Command) (Reply, error) { return Reply{Text: "other"}, nil })
+	remove() // comes too late: another handler has the name
+	if r, err := b.Do(t.Context(), Command{Name: "camera.off"}); err != nil || r.Text != "other" {
+		t.Errorf("replaced handler: %+v, %v", r, err)
+	}
+	replaced()
 	if _, err := b.Do(t.Context(), Command{Name: "camera.off"}); !errors.Is(err, ErrNoHandler) {
 		t.Errorf("after remove: %v", err)
 	}
