@@ -28,12 +28,12 @@ var layout = []layer{
 	},
 	{
 		packages: []string{"server"},
-		may:      []string{"server/web", "server/delta", "internal/event", "internal/frame", "internal/wire"},
+		may:      []string{"server/web", "server/delta", "server/picture", "internal/event", "internal/frame", "internal/wire"},
 		why:      "the server is deployed: no bench code, no simulator, no load test",
 	},
 	{
 		packages: []string{"server/..."},
-		may:      []string{"internal/frame"},
+		may:      []string{"internal/dct", "internal/frame"},
 		why:      "parts of the server do not know the server",
 	},
 	{
@@ -140,6 +140,8 @@ var budgets = []budget{
 			"github.com/clipperhouse/uax29/v2":        "of displaywidth: graphemes",
 			"github.com/xo/terminfo":                  "of colorprofile: what terminals can",
 			"go.bug.st/serial":                        "bytes of a serial port, on every system",
+			"github.com/warthog618/go-gpiocdev":       "the shutoff's line of a GPIO chip: level and direction in one request",
+			"periph.io/x/conn/v3":                     "the shutoff's vocabulary, and pins of other drivers by their name",
 		},
 		why: "the bench may link more than the server, but each module needs its reason",
 	},
