@@ -62,6 +62,7 @@ func TestLoops(t *testing.T) {
 		{"restart on purpose", time.Second, times(3, software, `W (4000) porthole: restart why="console"`), 1, Restart, ""},
 		{"too slow for a loop", 4 * time.Second, times(9, powerOn, "a", "b", "c"), 0, "", ""},
 		{"reported at 3, 6, 12", time.Second, times(20, software), 3, Restart, ""},
+		{"what came before the first start may have been missed", time.Second, append(times(2, powerOn), guru, software), 1, Panic, "Guru"},
 		{"the first start's cause is not the loop's", time.Second, append(times(1, powerOn), times(3, guru, software)...), 1, Panic, "Guru"},
 	} {
 		loops := feed(c.every, c.lines...)
