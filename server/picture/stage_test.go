@@ -152,7 +152,7 @@ func TestGain(t *testing.T) {
 func TestDenoiseScene(t *testing.T) {
 	s := newScene(t, scene.Config{Seed: 7, Clock: true})
 	plain, quiet := newPipeline(t, Config{}), newPipeline(t, Config{Denoise: true})
-	const pictures, settled = 22, 10
+	const pictures, settled = 14, 8
 	var bytesPlain, bytesQuiet, moving int
 	var dbPlain, dbQuiet, worst float64
 	for n := range uint64(pictures) {
@@ -232,5 +232,28 @@ func TestDenoiseFollows(t *testing.T) {
 	}
 	if got := d.Apply(flat(40, 40, 9)); got != 1000 {
 		t.Errorf("a picture of another size: %d of 1000 blocks move", got)
+	}
+}
+
+// TestDenoiseEdge: a change that is rest on its own is taken as it is beside
+// one that moves, so that the edge of a mover leaves no trail.
+func TestDenoiseEdge(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		mover uint8 // level of the left block in the second picture
+		want  uint8 // of the right block, which goes from 60 to 62
+	}{{"alone", 60, 61}, {"beside a mover", 160, 62}} {
+		d := NewDenoiser(12)
+		d.Apply(flat(16, 8, 60))
+		g := flat(16, 8, 62)
+		for i := range g.Pix {
+			if i%16 < 8 {
+				g.Pix[i] = tt.mover
+			}
+		}
+		d.Apply(g)
+		if g.Pix[0] != tt.mover || g.Pix[15] != tt.want {
+			t.Errorf("%s: %d and %d, want %d and %d", tt.name, g.Pix[0], g.Pix[15], tt.mover, tt.want)
+		}
 	}
 }
