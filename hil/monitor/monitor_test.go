@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +26,20 @@ import (
 )
 
 // collect is an Emit that keeps items as short texts.
-type collect struct{ items []string }
+type collect struct {
+	mu    sync.Mutex
+	items []string
+}
+
+func (c *collect) seen() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.items)
+}
 
 func (c *collect) emit(i Item) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case i.Line != nil:
 		c.items = append(c.items, mark(*i.Line))
@@ -89,13 +101,13 @@ func TestRun(t *testing.T) {
 		}
 		time.Sleep(1500 * time.Millisecond)
 		say(far, "one\r\ntwo\r\nhal")
-		want(t, got.items, "one", "two")
+		want(t, got.seen(), "one", "two")
 		time.Sleep(900 * time.Millisecond)
 		say(far, "f a line\n> ")
-		want(t, got.items, "one", "two", "half a line")
+		want(t, got.seen(), "one", "two", "half a line")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		want(t, got.items, "one", "two", "half a line", "> …")
+		want(t, got.seen(), "one", "two", "half a line", "> …")
 		say(far, "unfinish")
 		far.Unplug(os.ErrClosed)
 		unplugged := time.Now()
@@ -108,7 +120,7 @@ func TestRun(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		want(t, got.items, "one", "two", "half a line", "> …", "unfinish…", "NOTE the port is gone: file already closed",
+		want(t, got.seen(), "one", "two", "half a line", "> …", "unfinish…", "NOTE the port is gone: file already closed",
 			"NOTE waiting for the port: no such device", "NOTE the port is back", "", "back")
 		if stats != (Stats{Bytes: 38, Lines: 7, Reopens: 1}) {
 			t.Errorf("stats %+v", stats)
@@ -138,7 +150,7 @@ func TestRun(t *testing.T) {
 		for e, ok := sub.TryNext(); ok; e, ok = sub.TryNext() {
 			events = append(events, fmt.Sprintf("%s %s %s %s", e.Source, e.Kind, e.Name, e.Text))
 		}
-		if len(events) != len(got.items) || events[0] != "board console door one" || events[5] != "bench note door the port is gone: file already closed" {
+		if len(events) != len(got.seen()) || events[0] != "board console door one" || events[5] != "bench note door the port is gone: file already closed" {
 			t.Errorf("events\n%s", strings.Join(events, "\n"))
 		}
 		sub.Close()
@@ -156,7 +168,7 @@ func replayed(t *testing.T, cfg Config, text string) (items []string, stats Stat
 	far.Unplug(io.EOF)
 	cfg.Port, cfg.Emit = port, got.emit
 	stats, err = Run(t.Context(), cfg)
-	return got.items, stats, err
+	return got.seen(), stats, err
 }
 
 func TestUntil(t *testing.T) {
@@ -316,10 +328,10 @@ func TestSlowOutput(t *testing.T) {
 		if stats.Bytes+stats.Lost != 200*uint64(len(line))+6 || stats.Lost == 0 || stats.Bytes < 1000 {
 			t.Errorf("stats %+v", stats)
 		}
-		at := slices.IndexFunc(got.items, func(s string) bool { return strings.HasPrefix(s, "NOTE ") })
-		if at < 0 || got.items[at] != fmt.Sprintf("NOTE %d bytes lost: the output was too slow", stats.Lost) ||
-			!slices.Equal(got.items[at+1:], []string{"after", "NOTE the port ended"}) {
-			t.Errorf("items %q", got.items)
+		at := slices.IndexFunc(got.seen(), func(s string) bool { return strings.HasPrefix(s, "NOTE ") })
+		if at < 0 || got.seen()[at] != fmt.Sprintf("NOTE %d bytes lost: the output was too slow", stats.Lost) ||
+			!slices.Equal(got.seen()[at+1:], []string{"after", "NOTE the port ended"}) {
+			t.Errorf("items %q", got.seen())
 		}
 	})
 }

@@ -67,7 +67,7 @@ func TestLosesNothing(t *testing.T) {
 }
 
 // babble writes lines, and noise between them, as fast as the terminal takes
-// them: 8 MB, or nightly for ten minutes at 3 Mbaud.
+// them: 3 MB, or nightly for ten minutes at 3 Mbaud.
 func babble(t *testing.T, w io.Writer, total *uint64) [sha256.Size]byte {
 	const seed = 11
 	rng := rand.New(rand.NewPCG(seed, seed))
@@ -85,7 +85,7 @@ func babble(t *testing.T, w io.Writer, total *uint64) [sha256.Size]byte {
 		rate  = 300_000 // bytes a second at 3 Mbaud
 		slice = 3000
 	)
-	size, every := 8<<20, time.Duration(0)
+	size, every := 3<<20, time.Duration(0)
 	if long() {
 		size, every = rate*600, time.Second*slice/rate
 	}

@@ -274,7 +274,7 @@ func TestRecorderBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	noise := bytes.Repeat([]byte("x"), 1000)
-	for range 3000 {
+	for range 1200 {
 		rec.Add(time.Now(), Record{Op: Received, Data: noise})
 		rec.Add(time.Now(), Record{Op: Sent, Data: []byte("y")})
 		if rec.bytes > maxHeld+4096 {
@@ -289,10 +289,10 @@ func TestRecorderBounds(t *testing.T) {
 		t.Error("closed twice")
 	}
 	records, err := readAll(&file)
-	if !errors.Is(err, io.EOF) || len(records) != 6003 {
+	if !errors.Is(err, io.EOF) || len(records) != 2403 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
-	for i, r := range records[:6000] {
+	for i, r := range records[:2400] {
 		if want := []Op{Received, Sent}[i%2]; r.Op != want {
 			t.Fatalf("record %d is %q", i, r.Op)
 		}
