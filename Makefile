@@ -36,6 +36,10 @@ board: ## run a simulated board alone, on a serial port over the network
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
 	@exec bin/rig board --serial 127.0.0.1:$(SERIAL_PORT) $(ARGS)
 
+tui: ## server, camera and board on one screen; ARGS="--server URL" attaches
+	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
+	@exec bin/rig tui $(ARGS)
+
 conformance: deps ## let foreign flashers flash the simulated board
 	CONFORMANCE_REQUIRE=pyserial $(GO) test -count=1 -v ./internal/conformance
 

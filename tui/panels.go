@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"porthole/internal/event"
@@ -32,7 +33,8 @@ func (p *rows) add(label, value string, st style) bool {
 // chart draws a labelled braille line in the rows that are left, up to h.
 func (p *rows) chart(label string, h int, values []float64, format func(float64) string) {
 	h = min(h, p.r.h-p.y-1)
-	if h < 1 || len(values) < 2 || p.r.w < 24 {
+	known := func(v float64) bool { return !math.IsNaN(v) }
+	if h < 1 || len(values) < 2 || p.r.w < 24 || !slices.ContainsFunc(values, known) {
 		return
 	}
 	y := p.r.y + p.y

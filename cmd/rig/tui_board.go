@@ -149,6 +149,8 @@ func readBoard(b *event.BoardState, line string) {
 		b.Camera = "on"
 	case console.CameraError:
 		b.Camera = "not working"
+	case console.UploadOK: // also where the watch began long after the start
+		b.State, b.Camera = "running", "on"
 	case console.Status:
 		b.Heap = l.Heap
 	}
