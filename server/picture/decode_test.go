@@ -7,9 +7,11 @@ import (
 	"image/color"
 	"image/jpeg"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"porthole/internal/frame"
 	"porthole/internal/scene"
@@ -231,6 +233,63 @@ func TestTurns(t *testing.T) {
 	wg.Wait()
 }
 
+func TestReadSteps(t *testing.T) {
+	g := grain(32, 16, 1)
+	camera := scene.EncodeOV2640(g, 30)
+	var std bytes.Buffer
+	if err := jpeg.Encode(&std, g, &jpeg.Options{Quality: 50}); err != nil { // Annex K as it is
+		t.Fatal(err)
+	}
+	wide := append([]byte{0xff, 0xdb, 0, 131, 0x10}, bytes.Repeat([]byte{1, 2}, 64)...)
+	fill := append([]byte{0xff, 0xd8, 0xff, 0xff, 0xff}, camera[2:]...)
+	of := func(quality int) (s Steps) {
+		for i, q := range quantTable(quality) {
+			s[i] = uint16(q)
+		}
+		return s
+	}
+	sos := bytes.Index(camera, []byte{0xff, 0xda})
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want Steps // 0 is none
+	}{
+		{"camera", camera, of(30)},
+		{"image/jpeg", std.Bytes(), of(16)},
+		{"ours", encode(t, g, 7), of(7)},
+		{"fill bytes", fill, of(30)},
+		{"redefined in 16 bits", append(append(bytes.Clone(camera[:158]), wide...), camera[158:]...), Steps(slices.Repeat([]uint16{0x102}, 64))},
+		{"no table", append([]byte{0xff, 0xd8}, camera[158:]...), Steps{}},
+		{"no frame header", append(bytes.Clone(camera[:590]), camera[sos:]...), Steps{}},
+		{"cut", camera[:sos], Steps{}},
+		{"cut in a table", camera[:60], Steps{}},
+		{"SOI", camera[:2], Steps{}},
+		{"nothing", nil, Steps{}},
+	} {
+		got, ok := ReadSteps(tt.data)
+		if got != tt.want || ok != (tt.want != Steps{}) {
+			t.Errorf("%s: %v, %v, want %v", tt.name, got, ok, tt.want)
+		}
+	}
+}
+
+// TestDenoiseCoarse: a camera with coarser steps than ours flips coarser; the
+// room at rest must still be at rest.
+func TestDenoiseCoarse(t *testing.T) {
+	s := newScene(t, scene.Config{Seed: 7, Width: 320, Height: 240, Quality: 40})
+	p := newPipeline(t, Config{Denoise: true})
+	for n := range uint64(6) {
+		data := s.JPEG(n, 12*time.Hour) // the same moment with other noise
+		r, err := p.Process(data, inspect(t, data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 && r.Moving > 20 {
+			t.Errorf("picture %d: %d of 1000 blocks move", n, r.Moving)
+		}
+	}
+}
+
 // FuzzProcess: whatever arrives, the pipeline returns a picture that our own
 // inspection accepts, or an error, and does not panic. The raw bytes go in too,
 // with an inspection made up, as if a caller had forgotten it.
@@ -249,6 +308,7 @@ func FuzzProcess(f *testing.F) {
 		if r, err := p.Process(data, frame.Info{Width: 32, Height: 16, Len: len(data)}); err == nil && (r.Width != 20 || r.Height != 10) {
 			t.Fatalf("32x16 became %dx%d", r.Width, r.Height)
 		}
+		ReadSteps(data)
 		info, err := frame.Inspect(data, small)
 		if err != nil {
 			return

@@ -19,10 +19,11 @@ import (
 // is. Blocks with less change next to one that moves count as moving too, so
 // that the edge of a mover leaves no trail.
 //
-// One goroutine may use a Denoiser at a time.
+// The zero value is ready. One goroutine may use a Denoiser at a time.
 type Denoiser struct {
 	width, height int
 	across        int       // blocks in a row
+	steps         Steps     // that dead was made for
 	state         []int32   // pixels in 1/256 levels
 	age           []uint8   // pictures in the mean of each block
 	change        []uint8   // of each block: rest, weak, strong
@@ -46,17 +47,17 @@ const (
 	manyFlips = 6
 )
 
-// NewDenoiser returns a denoiser for pictures of a camera with the given
-// quality number.
-func NewDenoiser(quality int) *Denoiser {
-	d := new(Denoiser)
-	table := quantTable(quality)
-	for i, step := range table {
-		// A flip is one step; 1.1 of it, and the noise that the sensor adds
-		// independently of the quantiser.
-		d.dead[i] = int32(step)*dct.Scale*11/10 + noiseMargin
+// setSteps makes the dead zone for a camera's quantisation steps.
+func (d *Denoiser) setSteps(steps Steps) {
+	if d.steps == steps {
+		return
 	}
-	return d
+	d.steps = steps
+	for i, step := range steps {
+		// A flip is one step; 1.1 of it, and the noise that the sensor adds
+		// independently of the quantiser. Steps above 255 are none of a camera's.
+		d.dead[i] = int32(min(step, 255))*dct.Scale*11/10 + noiseMargin
+	}
 }
 
 // noiseMargin is the change of a coefficient by sensor noise alone: twice a
@@ -65,9 +66,11 @@ func NewDenoiser(quality int) *Denoiser {
 const noiseMargin = 5 * dct.Scale
 
 // Apply replaces g by its denoised version, in place, and returns the share of
-// blocks that moved in permille. A picture of another size than the one before
-// starts anew.
-func (d *Denoiser) Apply(g *image.Gray) (moving int) {
+// blocks that moved in permille. The steps are those the camera quantised g
+// with, see [ReadSteps]. A picture of another size than the one before starts
+// anew.
+func (d *Denoiser) Apply(g *image.Gray, steps Steps) (moving int) {
+	d.setSteps(steps)
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	if w != d.width || h != d.height {
 		d.reset(g)

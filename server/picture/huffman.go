@@ -198,7 +198,7 @@ func valueToken(run int, v int32) token {
 	return token(run<<4|size)<<16 | token(uint32(low)&(1<<size-1))
 }
 
-// putTokens writes the first token with dc and the others with ac.
+// putToken writes the code of a token, then its bits.
 func (w *bitWriter) putToken(t token, b *codeBook) {
 	size := uint(t>>16) & 15
 	c := b.codes[t>>16&0xff]

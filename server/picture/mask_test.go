@@ -56,7 +56,7 @@ func TestMaskedPixelsNeverMatter(t *testing.T) {
 					changed++
 				}
 			}
-			if x, y := outcome(one.process(a)), outcome(other.process(b)); x != y {
+			if x, y := outcome(one.process(a, steps12())), outcome(other.process(b, steps12())); x != y {
 				t.Fatalf("seed %d, picture %d, %+v:\n%.200s\n%.200s", seed, n, cfg, x, y)
 			}
 		}
@@ -73,7 +73,7 @@ func TestUnmaskedPixelsMatter(t *testing.T) {
 	p := newPipeline(t, Config{Camera: size, Masks: []image.Rectangle{image.Rect(16, 8, 32, 16)}, Quality: 1})
 	a, b := grain(64, 48, 1), grain(64, 48, 1)
 	b.Pix[7*b.Stride+16] ^= 0x40 // just above
-	if outcome(p.process(a)) == outcome(p.process(b)) {
+	if outcome(p.process(a, steps12())) == outcome(p.process(b, steps12())) {
 		t.Error("a pixel outside of the masks changes nothing")
 	}
 }

@@ -36,7 +36,7 @@ func New(cfg Config) (*Pipeline, error) {
 		p.turn = new(sync.Mutex)
 	}
 	if cfg.Denoise {
-		p.denoiser = NewDenoiser(cfg.Quality)
+		p.denoiser = new(Denoiser)
 	}
 	return p, nil
 }
@@ -58,11 +58,12 @@ func (p *Pipeline) Process(jpeg []byte, info frame.Info) (Result, error) {
 	if rgb && p.masks.cell != nil {
 		return Result{}, fail(Unsupported, "an RGB picture cannot be masked for certain")
 	}
-	return p.process(g)
+	steps, _ := ReadSteps(jpeg[:info.Len])
+	return p.process(g, steps)
 }
 
 // process takes over at the decoded picture, which it overwrites.
-func (p *Pipeline) process(g *image.Gray) (Result, error) {
+func (p *Pipeline) process(g *image.Gray, steps Steps) (Result, error) {
 	p.masks.Burn(g)
 	if err := CheckTail(g, p.masks); err != nil {
 		return Result{}, err
@@ -73,7 +74,7 @@ func (p *Pipeline) process(g *image.Gray) (Result, error) {
 		p.gain.Apply(g, r.Mean)
 	}
 	if p.denoiser != nil {
-		r.Moving = p.denoiser.Apply(g)
+		r.Moving = p.denoiser.Apply(g, steps)
 	}
 	var err error
 	if r.JPEG, err = p.encoder.Encode(g); err != nil {

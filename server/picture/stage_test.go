@@ -212,7 +212,7 @@ func TestDenoiseScene(t *testing.T) {
 // TestDenoiseFollows: a bright square that jumps is where it is, at once, and
 // nothing stays where it was.
 func TestDenoiseFollows(t *testing.T) {
-	d := NewDenoiser(12)
+	var d Denoiser
 	for n := range 40 {
 		g := flat(96, 64, 60)
 		x, y := n*13%72, n*7%40
@@ -223,14 +223,14 @@ func TestDenoiseFollows(t *testing.T) {
 		}
 		want := flat(96, 64, 0)
 		copy(want.Pix, g.Pix)
-		d.Apply(g)
+		d.Apply(g, steps12())
 		for i := range g.Pix {
 			if diff := int(g.Pix[i]) - int(want.Pix[i]); diff < -12 || diff > 12 {
 				t.Fatalf("picture %d: %d at (%d, %d), want %d", n, g.Pix[i], i%96, i/96, want.Pix[i])
 			}
 		}
 	}
-	if got := d.Apply(flat(40, 40, 9)); got != 1000 {
+	if got := d.Apply(flat(40, 40, 9), steps12()); got != 1000 {
 		t.Errorf("a picture of another size: %d of 1000 blocks move", got)
 	}
 }
@@ -243,15 +243,15 @@ func TestDenoiseEdge(t *testing.T) {
 		mover uint8 // level of the left block in the second picture
 		want  uint8 // of the right block, which goes from 60 to 62
 	}{{"alone", 60, 61}, {"beside a mover", 160, 62}} {
-		d := NewDenoiser(12)
-		d.Apply(flat(16, 8, 60))
+		var d Denoiser
+		d.Apply(flat(16, 8, 60), steps12())
 		g := flat(16, 8, 62)
 		for i := range g.Pix {
 			if i%16 < 8 {
 				g.Pix[i] = tt.mover
 			}
 		}
-		d.Apply(g)
+		d.Apply(g, steps12())
 		if g.Pix[0] != tt.mover || g.Pix[15] != tt.want {
 			t.Errorf("%s: %d and %d, want %d and %d", tt.name, g.Pix[0], g.Pix[15], tt.mover, tt.want)
 		}
