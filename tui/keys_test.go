@@ -201,7 +201,7 @@ func TestStrip(t *testing.T) {
 			term.press("\t")
 		}
 		term.has("ared bcde·f", "second")
-		raw := term.out.raw.String()
+		raw := term.out.String()
 		for _, bad := range []string{"owned", "\x1b_", "\x1bP", "\u202e", "\u009b", "Gapc", "]0;title"} {
 			if i := strings.Index(raw, bad); i >= 0 {
 				t.Errorf("%q reached the terminal: %q", bad, raw[max(i-20, 0):i+20])

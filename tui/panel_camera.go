@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"fmt"
+	"image"
 	"time"
 
 	"porthole/internal/event"
@@ -20,10 +21,25 @@ func (m *Model) drawCamera(c *canvas, r rect) {
 		m.drawPicture(c, r, Sent, s, "sent and shown to the public")
 		return
 	}
-	gap := 1
-	half := (r.w - gap) / 2
-	m.drawPicture(c, rect{r.x, r.y, half, r.h}, Sent, s, "sent")
-	m.drawPicture(c, rect{r.x + half + gap, r.y, r.w - half - gap, r.h}, Public, s, "shown to the public")
+	first, second := split(r)
+	m.drawPicture(c, first, Sent, s, "sent")
+	m.drawPicture(c, second, Public, s, "shown to the public")
+}
+
+// captionRows are the rows of words below a picture.
+const captionRows = 3
+
+// split divides a panel for two pictures, side by side or one above the other,
+// whichever leaves them larger.
+func split(r rect) (first, second rect) {
+	half, rows := (r.w-1)/2, r.h/2
+	camera := image.Rect(0, 0, 4, 3)
+	_, beside, _ := fit(camera, half, r.h-captionRows)
+	_, above, _ := fit(camera, r.w, rows-captionRows)
+	if above > beside {
+		return rect{r.x, r.y, r.w, rows}, rect{r.x, r.y + rows, r.w, r.h - rows}
+	}
+	return rect{r.x, r.y, half, r.h}, rect{r.x + half + 1, r.y, r.w - half - 1, r.h}
 }
 
 // drawPicture draws one picture with two rows of words below it.

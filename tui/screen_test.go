@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,11 +71,20 @@ type terminal struct {
 // counter counts what reaches the terminal, and keeps it.
 type counter struct {
 	w   io.Writer
+	mu  sync.Mutex
 	raw bytes.Buffer
 }
 
+func (c *counter) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.raw.String()
+}
+
 func (c *counter) Write(p []byte) (int, error) {
+	c.mu.Lock()
 	c.raw.Write(p)
+	c.mu.Unlock()
 	// Without a terminal as its input the program expects what a terminal's line
 	// discipline does to newlines.
 	if _, err := c.w.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))); err != nil {

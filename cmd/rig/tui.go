@@ -61,7 +61,7 @@ func (c *tuiCmd) Run(ctx context.Context, std cli.IO) error {
 		return errors.Join(err, b.close())
 	}
 	if rec != nil {
-		b.source = rec
+		b.source, b.recorded = rec, true
 	}
 	err = c.show(ctx, std, b)
 	err = errors.Join(err, b.close())
@@ -89,11 +89,12 @@ func (c *tuiCmd) check() error {
 
 // bench is what a dashboard looks at, with what ends it.
 type bench struct {
-	source tui.Source
-	title  string
-	absent map[tui.Panel]string
-	close  func() error
-	ended  <-chan struct{} // closed when a part failed; nil where none can
+	source   tui.Source
+	title    string
+	absent   map[tui.Panel]string
+	close    func() error
+	recorded bool
+	ended    <-chan struct{} // closed when a part failed; nil where none can
 }
 
 // open starts or attaches what the dashboard shows.

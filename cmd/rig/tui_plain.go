@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"porthole/internal/event"
+	"porthole/tui"
 )
 
 // summaryEvery is how often plain mode says how things stand.
@@ -27,6 +28,7 @@ func plainEvents(ctx context.Context, w io.Writer, b *bench) error {
 		}
 		before := snap
 		snap.Apply(e)
+		b.look(ctx, e)
 		if line := eventLine(e); line != "" && changes(e, before) {
 			if _, err := fmt.Fprintln(w, line); err != nil {
 				return fmt.Errorf("print events: %w", err)
@@ -90,5 +92,24 @@ func jsonEvents(ctx context.Context, w io.Writer, b *bench) error {
 		if err := enc.Encode(e); err != nil {
 			return fmt.Errorf("print events: %w", err)
 		}
+		b.look(ctx, e)
 	}
+}
+
+// look fetches the picture that an event tells of, for the recording: where there
+// is a screen, the screen does.
+func (b *bench) look(ctx context.Context, e event.Event) {
+	which := tui.Sent
+	switch {
+	case !b.recorded:
+		return
+	case e.Kind == event.Accepted:
+	case e.Kind == event.Published && !e.Frame.Live:
+		which = tui.Public
+	default:
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	_, _ = b.source.Picture(ctx, which) // a recording with a picture missing is still one
 }

@@ -74,7 +74,7 @@ func (s *busSource) Picture(ctx context.Context, which tui.Which) ([]byte, error
 	if which == tui.Sent {
 		path, h = "/admin/upload.jpg", s.server.Admin()
 	}
-	req, err := http.NewRequestWithContext(ctx, "GET", path, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://localhost"+path, nil) // the private side answers this machine only
 	if err != nil {
 		return nil, fmt.Errorf("ask for picture: %w", err)
 	}
