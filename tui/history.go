@@ -22,6 +22,7 @@ const (
 type moment struct {
 	at   time.Time
 	snap event.Snapshot
+	run  event.LoadFigure
 }
 
 // end is the instant that the snapshot belongs to.
@@ -53,9 +54,10 @@ type history struct {
 	mu       sync.Mutex
 	version  uint64 // grows with every change
 	snap     event.Snapshot
-	skew     time.Duration // of our clock ahead of the source's; 0 where they agree
-	least    time.Duration // between an event and its arrival
-	moments  []moment      // one a second, oldest first
+	run      event.LoadFigure // the load run as a whole: a sample is one second of it
+	skew     time.Duration    // of our clock ahead of the source's; 0 where they agree
+	least    time.Duration    // between an event and its arrival
+	moments  []moment         // one a second, oldest first
 	lines    lineRing
 	marks    []mark
 	pictures [2][]picture
@@ -123,9 +125,9 @@ func (h *history) record(at time.Time) {
 		h.moments = append(h.moments, moment{at: from})
 	}
 	if n := len(h.moments); n > 0 { // the newest second is not over yet
-		h.moments[n-1].snap = h.snap
+		h.moments[n-1].snap, h.moments[n-1].run = h.snap, h.run
 		for i := n - 2; i >= 0 && h.moments[i].snap.Time.IsZero() && !h.snap.Time.IsZero(); i-- {
-			h.moments[i].snap = h.snap
+			h.moments[i].snap, h.moments[i].run = h.snap, h.run
 		}
 	}
 	if extra := len(h.moments) - int(h.span/time.Second); extra > 256 {
@@ -135,8 +137,11 @@ func (h *history) record(at time.Time) {
 
 // note adds what an event says to the lines and the marks.
 func (h *history) note(e event.Event, old event.Snapshot) {
+	if e.Kind == event.LoadSample {
+		h.sum(e.Load, old.Load)
+	}
 	if n := len(h.moments); n > 0 {
-		h.moments[n-1].snap = h.snap
+		h.moments[n-1].snap, h.moments[n-1].run = h.snap, h.run
 	}
 	switch e.Kind {
 	case event.Console:
@@ -183,6 +188,19 @@ func (h *history) note(e event.Event, old event.Snapshot) {
 			h.mark(mark{e.Time, 'v', "the load run ended", false})
 		}
 	}
+}
+
+// sum adds one second of a load run to the figures of the whole.
+func (h *history) sum(l, old event.LoadFigure) {
+	if old == (event.LoadFigure{}) || old.Finished && !l.Finished || l.At < old.At {
+		h.run = event.LoadFigure{} // another run
+	}
+	h.run.At, h.run.Viewers, h.run.Finished = l.At, max(h.run.Viewers, l.Viewers), l.Finished
+	h.run.Polls += l.Polls
+	h.run.Errors += l.Errors
+	h.run.Skipped += l.Skipped
+	h.run.Bytes += l.Bytes
+	h.run.AgeP99 = max(h.run.AgeP99, l.AgeP99) // the worst second's
 }
 
 func problemText(e event.Event) string {
@@ -232,6 +250,16 @@ func (h *history) stateAt(at time.Time) event.Snapshot {
 		}
 	}
 	return event.Snapshot{}
+}
+
+// runAt returns the load run up to a time.
+func (h *history) runAt(at time.Time) event.LoadFigure {
+	for i := len(h.moments) - 1; i >= 0; i-- {
+		if !h.moments[i].at.After(at) {
+			return h.moments[i].run
+		}
+	}
+	return event.LoadFigure{}
 }
 
 // series maps the seconds of a window that ends at a time; seconds that are not

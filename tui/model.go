@@ -363,8 +363,8 @@ func (m *Model) summary() string {
 	if b1 := s.Board; b1 != (event.BoardState{}) {
 		fmt.Fprintf(&b, "board    %s, %d starts, %d crashes\n", orDash(clean(b1.State)), b1.Starts, b1.Panics)
 	}
-	if s.Load.Polls > 0 {
-		fmt.Fprintf(&b, "load     %d viewers, %d polls, %d errors, age p99 %v\n", s.Load.Viewers, s.Load.Polls, s.Load.Errors, s.Load.AgeP99.Round(time.Millisecond))
+	if r := m.hist.run; r.Polls > 0 {
+		fmt.Fprintf(&b, "load     %d viewers, %d polls, %d errors, age p99 of the worst second %v\n", r.Viewers, r.Polls, r.Errors, r.AgeP99.Round(time.Millisecond))
 	}
 	if s.LastProblem != "" {
 		fmt.Fprintf(&b, "problem  %s  %s\n", s.ProblemAt.Format("15:04:05"), clean(s.LastProblem))

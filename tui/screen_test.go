@@ -264,7 +264,7 @@ func story(term *terminal) {
 		console(fmt.Sprintf("I (%d) porthole: upload ok seq=%d bytes=%d ms=101 status=200", 2000*i+450, i+1, f.Bytes))
 		if i >= 10 {
 			term.publish(event.Event{Source: event.Load, Kind: event.LoadSample, Load: event.LoadFigure{
-				At: time.Duration(i-10) * 2 * time.Second, Viewers: min(int(i-10)*15, 150), Polls: (i - 10) * 150, Bytes: (i - 10) * 150 * 25_000,
+				At: time.Duration(i-10) * 2 * time.Second, Viewers: min(int(i-10)*15, 150), Polls: (i - 10) * 8, Bytes: (i - 10) * 8 * 25_000,
 				AgeP50: 1900 * time.Millisecond, AgeP99: time.Duration(2000+i*40) * time.Millisecond, DoneP99: 12 * time.Millisecond, Skipped: i / 29,
 			}})
 		}
