@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -183,6 +184,7 @@ func TestSession(t *testing.T) {
 		{"newer", `{"porthole":"session","version":9}` + "\n", "version 1"},
 		{"no event", `{"porthole":"session","version":1}` + "\n", "no event"},
 		{"broken in the middle", `{"porthole":"session","version":1}` + "\n{\n{\"event\":{}}\n", "line 2"},
+		{"week", `{"porthole":"session","version":1}` + "\n" + `{"event":{"time":"2026-01-01T00:00:00Z"}}` + "\n" + `{"event":{"time":"9026-01-01T00:00:00Z"}}` + "\n", "168h"},
 		{"long line", `{"porthole":"session","version":1}` + "\n" + strings.Repeat("x", maxSessionLine+1), "too long"},
 	} {
 		if _, err := ReadSession(strings.NewReader(tt.file)); err == nil || !strings.Contains(err.Error(), tt.says) {
@@ -351,4 +353,26 @@ func (*fixed) Do(context.Context, event.Command) (event.Reply, error) {
 }
 func (s *fixed) Picture(_ context.Context, which Which) ([]byte, error) {
 	return s.pictures[which], nil
+}
+
+// FuzzSession: no file makes reading, drawing or exporting panic, and what is read
+// has a screen and a page.
+func FuzzSession(f *testing.F) {
+	f.Fuzz(func(t *testing.T, file []byte) {
+		s, err := ReadSession(bytes.NewReader(file))
+		if err != nil {
+			return
+		}
+		if err := s.WriteHTML(io.Discard, "fuzz"); err != nil {
+			t.Fatal(err)
+		}
+		m := New(t.Context(), Config{Source: s.Replay(), Session: s})
+		settle(m, tea.WindowSizeMsg{Width: 120, Height: 40})
+		for _, key := range []rune{'[', '[', ']', ' ', '0', 'z', '5', '1'} {
+			settle(m, tea.KeyPressMsg{Code: key, Text: string(key)})
+			if m.View().Content == "" {
+				t.Fatal("nothing drawn")
+			}
+		}
+	})
 }

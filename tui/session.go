@@ -32,7 +32,8 @@ const (
 const (
 	maxSessionLine   = 4 << 20
 	maxSessionEvents = 1 << 20
-	maxSessionSpan   = 6 * time.Hour
+	maxSessionSpan   = 6 * time.Hour      // that is shown; of a longer one the end
+	maxSessionLength = 7 * 24 * time.Hour // that is read
 )
 
 // sessionLine is any line of a session file.
@@ -180,6 +181,9 @@ func (s *Session) take(l sessionLine) error {
 	case l.Event != nil:
 		if len(s.Events) == maxSessionEvents {
 			return fmt.Errorf("more than %d events", maxSessionEvents)
+		}
+		if len(s.Events) > 0 && l.Event.Time.Sub(s.Events[0].Time).Abs() > maxSessionLength {
+			return fmt.Errorf("an event at %s, more than %v from the first", l.Event.Time.Format(time.RFC3339), maxSessionLength)
 		}
 		s.Events = append(s.Events, *l.Event)
 	case l.Picture == Sent.String():
