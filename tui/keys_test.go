@@ -187,7 +187,11 @@ func TestTime(t *testing.T) {
 
 // TestStrip: what a board or a network sends cannot steer the terminal.
 func TestStrip(t *testing.T) {
-	inBubble(t, 120, 40, Config{Title: "ti\x1b[2Jtle\x07"}, func(term *terminal) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newBusSource(t)
+		src.pictures = [2][]byte{} // so that the error of fetching one is shown
+		term := start(t, 120, 40, colorprofile.ASCII, Config{Source: src, Title: "ti\x1b[2Jtle\x07"})
+		term.bus = src
 		evil := "a\x1b[31mred\x1b[0m b\x1b]0;owned\x07c\x1b_Gapc\x1b\\d\x1bP+q\x1b\\e\u202Ef\u009b31mg\rh\x00i"
 		term.publish(
 			event.Event{Source: event.Board, Kind: event.Console, Text: evil},
@@ -195,7 +199,6 @@ func TestStrip(t *testing.T) {
 			event.Event{Source: event.Bench, Kind: event.Note, Text: evil + "\nsecond"},
 			event.Event{Source: event.Board, Kind: event.BoardChanged, Board: event.BoardState{State: evil, Reset: evil, Firmware: evil, Port: evil, Holder: evil, WiFi: evil, Camera: evil}},
 			event.Event{Source: event.Server, Kind: event.Accepted, Frame: event.FrameInfo{Seq: 1}})
-		term.bus.pictures = [2][]byte{}
 		term.press()
 		for range panels {
 			term.press("\t")

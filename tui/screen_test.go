@@ -293,13 +293,14 @@ func (term *terminal) commands(names ...string) (done func() []string) {
 	var got []string
 	for _, n := range names {
 		term.bus.Handle(n, func(_ context.Context, c event.Command) (event.Reply, error) {
-			s := c.Name
+			var s strings.Builder
+			s.WriteString(c.Name)
 			for _, k := range []string{"reason", "viewers"} {
 				if v := c.Args[k]; v != "" {
-					s += " " + k + "=" + v
+					s.WriteString(" " + k + "=" + v)
 				}
 			}
-			got = append(got, s)
+			got = append(got, s.String())
 			return event.Reply{Text: "done \x1b[31m" + n}, nil
 		})
 	}

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"porthole/internal/event"
@@ -156,14 +157,15 @@ func (m *Model) drawCrosshair(c *canvas, r rect, column func(time.Time) int) {
 	}
 	x := min(max(column(m.cross), 0), r.w-1)
 	c.set(r.x+x, r.y-1, '┃', chosen)
-	text := fmt.Sprintf("▲ %s, %s ago", m.cross.Format("15:04:05"), words(m.now().Sub(m.cross)))
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("▲ %s, %s ago", m.cross.Format("15:04:05"), words(m.now().Sub(m.cross))))
 	for i := len(m.hist.marks) - 1; i >= 0; i-- {
 		if d := m.hist.marks[i].at.Sub(m.cross).Abs(); d < time.Second {
-			text += fmt.Sprintf(": %c %s", m.hist.marks[i].sign, m.hist.marks[i].text)
+			text.WriteString(fmt.Sprintf(": %c %s", m.hist.marks[i].sign, m.hist.marks[i].text))
 			break
 		}
 	}
-	c.put(r.x, r.y, r.w, text, strong)
+	c.put(r.x, r.y, r.w, text.String(), strong)
 }
 
 // words gives a duration as people say it.
