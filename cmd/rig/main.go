@@ -23,6 +23,8 @@ type grammar struct {
 	Erase     eraseCmd     `cmd:"" help:"Erase a part of the flash of a board."`
 	Info      infoCmd      `cmd:"" help:"Say what a board is and what is in its flash."`
 	Monitor   monitorCmd   `cmd:"" help:"Show what a board says, decode its crashes, record it."`
+	Power     powerCmd     `cmd:"" help:"Switch the camera off and on by its shutoff pin."`
+	HIL       hilCmd       `cmd:"" name:"hil" help:"Run scenarios on the simulator or on a real board."`
 	Share     shareCmd     `cmd:"" help:"Serve a port to another machine."`
 	Load      loadCmd      `cmd:"" help:"Load a server with viewers and measure what they see."`
 	TUI       tuiCmd       `cmd:"" name:"tui" help:"Show camera, server, viewers, board and console on one screen."`

@@ -1,6 +1,7 @@
 package shutoff
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -273,4 +274,22 @@ func (s *Switch) move(to gpio.Level, camera State, why string) error {
 		s.cfg.Log(Edge{Seq: s.edges, Wall: asked, Mono: asked.Sub(s.born), Took: time.Since(asked), Level: to, Camera: camera, Why: why, Err: err})
 	}
 	return err
+}
+
+// Hold renews the lease of a camera that is on until ctx ends, and then leaves
+// it to end by itself. It returns an error when the camera went off before: the
+// lease was missed, or somebody tripped the switch.
+func (s *Switch) Hold(ctx context.Context, lease time.Duration) error {
+	tick := time.NewTicker(max(lease/3, time.Millisecond))
+	defer tick.Stop()
+	for {
+		if err := s.Renew(lease); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
