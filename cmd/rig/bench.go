@@ -130,7 +130,7 @@ func newSimBench(ctx context.Context, cfg simBenchConfig) (_ *simBench, err erro
 			}
 			return &benchPort{wire}, nil
 		},
-		Shutoff: sw, Admin: "http://admin", Client: b.server.client(), Demo: demo, Settings: &settings,
+		Shutoff: sw, Admin: "http://localhost", Client: b.server.client(), Demo: demo, Settings: &settings,
 		Evidence: b.evidence,
 	})
 	return b, err

@@ -91,9 +91,15 @@ func (c *boardCmd) Run(ctx context.Context, std cli.IO) error {
 		for {
 			select {
 			case e := <-states:
-				text := e.String()
-				if e.Kind == board.TraceState {
-					text = "state: " + board.State(e.A).String()
+				text := "state: " + board.State(e.A).String()
+				if e.Kind == board.TraceFault && e.A < uint64(len(cfg.board.Faults)) {
+					text = "fault: " + cfg.board.Faults[e.A].String()
+				}
+				// A flasher has finished: keep what it wrote.
+				if e.Kind == board.TraceState && board.State(e.A) == board.StateBoot {
+					if err := d.Save(); err != nil {
+						text += "; flash not saved: " + err.Error()
+					}
 				}
 				bus.Publish(event.Event{Source: event.Board, Kind: event.Note, Text: text})
 			case <-ctx.Done():
@@ -147,6 +153,11 @@ func (c *boardCmd) config() (deviceConfig, error) {
 	case c.Flash != "":
 		if cfg.board.Flash, err = board.LoadFlash(c.Flash, size); err != nil {
 			return cfg, cli.Hint(err, "--size must be that of the file")
+		}
+		// Written now, so that a folder that cannot be written to is noticed
+		// before somebody flashes the board for nothing.
+		if err := cfg.board.Flash.Save(c.Flash); err != nil {
+			return cfg, cli.Hint(err, "--flash names a file that may be written")
 		}
 	case c.Erased || c.Download:
 		if cfg.board.Flash, err = board.NewFlash(nil, size); err != nil {

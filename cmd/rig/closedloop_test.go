@@ -69,7 +69,7 @@ func TestClosedLoop(t *testing.T) {
 	}
 	link := filepath.Join(t.TempDir(), "board")
 	d, err := newDevice(deviceConfig{
-		board: board.Config{Seed: 4, Flash: flash}, firmware: board.FirmwareConfig{Speed: instant},
+		board: board.Config{Seed: 4, Flash: flash, AutoDownload: true}, firmware: board.FirmwareConfig{Speed: instant},
 		source: newFinite(sim.SceneSource{Scene: sc}, 0), bus: bus,
 		world:   &board.World{Points: []board.AccessPoint{{SSID: "home", Password: "correct horse"}}, JoinTime: time.Millisecond},
 		rfc2217: "127.0.0.1:0", pty: link, download: true,

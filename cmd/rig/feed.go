@@ -90,6 +90,9 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 		return nil, err
 	}
 	addr := f.https.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() { // the board is on this machine
+		addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: addr.Port}
+	}
 	f.device, err = newDevice(deviceConfig{
 		board:    board.Config{Seed: cfg.seed},
 		firmware: board.FirmwareConfig{Speed: instant, Seed: cfg.seed},

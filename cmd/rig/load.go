@@ -7,36 +7,47 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/url"
+	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"porthole/internal/cli"
 	"porthole/internal/event"
+	"porthole/internal/remote"
 	"porthole/loadtest"
 )
 
 type loadCmd struct {
-	URL       string        `name:"url" placeholder:"URL" help:"Picture to poll, https://host:port/latest (default: a server and camera of its own, in this process)."`
-	Admin     string        `placeholder:"URL" help:"Private side of --url, http://host:port: tells live from loop, so that recorded pictures do not count as old."`
-	CA        string        `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) for --url (default: the system's)."`
-	Viewers   int           `default:"150" help:"Viewers, each with a connection and a phase of its own."`
-	Duration  time.Duration `default:"20s" help:"Watch time."`
-	Period    time.Duration `default:"2s" help:"Time between two polls of a viewer."`
-	Ramp      time.Duration `help:"Spread the joins over this time (default: two periods, at most a quarter of the duration)."`
-	Think     string        `default:"interval" enum:"interval,after" help:"Poll at a fixed interval, or a period after each answer."`
-	ETag      bool          `name:"etag" default:"true" negatable:"" help:"Poll with If-None-Match, as browsers do."`
-	Objective string        `default:"errors == 0, age.p99 < 4.5s" placeholder:"LIST" help:"What must hold, separated by commas (default: ${default}). A missed objective ends with exit code 3."`
-	JSON      string        `name:"json" placeholder:"FILE" help:"Also write the report as JSON; - writes it to standard output instead of the text."`
-	Results   string        `placeholder:"FILE" help:"Also write every poll in Vegeta's format, for vegeta report."`
-	Seed      uint64        `placeholder:"N" help:"Seed of phases and of the simulated room; 0 draws one and prints it."`
-	Quiet     bool          `short:"q" help:"No line per second."`
+	URL        string        `name:"url" placeholder:"URL" help:"Picture to poll, https://host:port/latest (default: a server and camera of its own, in this process)."`
+	Admin      string        `placeholder:"URL" help:"Private side of --url, http://host:port: tells live from loop, so that recorded pictures do not count as old."`
+	AdminToken string        `placeholder:"TOKEN" help:"Token of the private side, if it asks for one. Better in the environment."`
+	CA         string        `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) for --url (default: the system's)."`
+	Viewers    int           `default:"150" help:"Viewers, each with a connection and a phase of its own."`
+	Duration   time.Duration `default:"20s" help:"Watch time."`
+	Period     time.Duration `default:"2s" help:"Time between two polls of a viewer."`
+	Ramp       time.Duration `help:"Spread the joins over this time (default: two periods, at most a quarter of the duration)."`
+	Think      string        `default:"interval" enum:"interval,after" help:"Poll at a fixed interval, or a period after each answer."`
+	ETag       bool          `name:"etag" default:"true" negatable:"" help:"Poll with If-None-Match, as browsers do."`
+	Objective  string        `default:"errors == 0, age.p99 < 4.5s" placeholder:"LIST" help:"What must hold, separated by commas (default: ${default}). A missed objective ends with exit code 3."`
+	JSON       string        `name:"json" placeholder:"FILE" help:"Also write the report as JSON; - writes it to standard output instead of the text."`
+	Results    string        `placeholder:"FILE" help:"Also write every poll in Vegeta's format, for vegeta report."`
+	Seed       uint64        `placeholder:"N" help:"Seed of phases and of the simulated room; 0 draws one and prints it."`
+	Quiet      bool          `short:"q" help:"No line per second."`
 }
 
 func (c *loadCmd) Run(ctx context.Context, std cli.IO) error {
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64()>>1 | 1
+	}
+	if c.Viewers < 1 || c.Duration <= 0 || c.Period <= 0 {
+		return cli.Usage(fmt.Errorf("--viewers %d, --duration %v, --period %v: want at least 1 and times above 0", c.Viewers, c.Duration, c.Period))
+	}
+	if c.JSON != "" && c.JSON != "-" {
+		// Before the run: a report that cannot be written is noticed in time.
+		if err := os.WriteFile(c.JSON, nil, 0o644); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
 	}
 	objectives, err := loadtest.ParseObjectives(c.Objective)
 	if err != nil {
@@ -67,23 +78,64 @@ func (c *loadCmd) Run(ctx context.Context, std cli.IO) error {
 		return err
 	}
 	cfg.TLS = trusting(roots)
-	if c.Admin != "" {
-		if _, err := url.ParseRequestURI(c.Admin); err != nil {
-			return cli.Usage(cli.Hint(fmt.Errorf("--admin %q is not an address", c.Admin), "for example http://127.0.0.1:9100"))
-		}
-		log := new(modeLog)
-		ctx, stop := context.WithCancel(ctx)
-		var asking sync.WaitGroup
-		defer asking.Wait()
-		defer stop()
-		if err := log.ask(ctx, c.Admin); err != nil {
-			return cli.Hint(err, "--admin is the private side of the server, http://host:port")
-		}
-		asking.Go(func() { log.follow(ctx, c.Admin) })
-		cfg.Truth = log
+	if err := c.probe(ctx, text, &cfg); err != nil {
+		return err
+	}
+	if c.Admin == "" {
 		return c.measure(ctx, std, text, cfg)
 	}
+	dialling, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	admin, err := remote.Dial(dialling, remote.Config{Admin: c.Admin, Token: c.AdminToken, Roots: roots})
+	if err != nil {
+		return err
+	}
+	log := new(modeLog)
+	if snap := admin.Snapshot(); snap.Mode != "" {
+		log.add(snap.ModeSince, snap.Mode)
+	}
+	following, stop := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() { log.follow(following, admin) })
+	defer func() { stop(); admin.Close(); reading.Wait() }()
+	cfg.Truth = log
 	return c.measure(ctx, std, text, cfg)
+}
+
+// probe asks for the picture once, so that a wrong address is an error and not
+// the verdict of a run, and drops the default expectation of age where pictures
+// carry no stamp to tell it by.
+func (c *loadCmd) probe(ctx context.Context, text io.Writer, cfg *loadtest.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", cfg.TargetURL, nil)
+	if err != nil {
+		return cli.Usage(cli.Hint(fmt.Errorf("--url %q is not an address", c.URL), "for example https://127.0.0.1:8443/latest"))
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg.TLS}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return cli.Hint(fmt.Errorf("ask for the picture: %w", err), "name the server's root certificate with --ca FILE")
+	}
+	if err != nil {
+		return cli.Hint(fmt.Errorf("ask for the picture: %w", err), "is the server running, and is --url its picture?")
+	}
+	defer resp.Body.Close()
+	picture, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	if err != nil {
+		return fmt.Errorf("ask for the picture: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return cli.Hint(fmt.Errorf("ask for the picture: answered %s", resp.Status), "--url is the address of the picture, https://host:port/latest")
+	}
+	if _, err := loadtest.ReadPicture(picture); err != nil && c.Objective == loadtest.DefaultObjectives {
+		fmt.Fprintf(text, "the pictures carry no stamp (%v): their age is not measured, only that there are no errors\n", err)
+		if cfg.Objectives, err = loadtest.ParseObjectives("errors == 0"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // own runs the load against a feed in this process.
@@ -139,10 +191,6 @@ func (c *loadCmd) measure(ctx context.Context, std cli.IO, text io.Writer, cfg l
 	}
 	report, err := loadtest.Run(ctx, cfg, emit)
 	if report == nil {
-		var unknown x509.UnknownAuthorityError
-		if errors.As(err, &unknown) {
-			err = cli.Hint(err, "name the server's root with --ca FILE")
-		}
 		return err
 	}
 	if c.JSON == "-" {

@@ -20,7 +20,7 @@ type simCmd struct {
 	Token string `placeholder:"TOKEN" help:"Upload token for --to. Better in the environment, where the process list does not show it."`
 	CA    string `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) that the server of --to is verified by (default: the system's)."`
 
-	Host      string `default:"127.0.0.1" help:"Address that the server listens on (this machine only)."`
+	Host      string `default:"127.0.0.1" help:"Address that the public side listens on; 0.0.0.0 shows it to your network."`
 	Port      int    `default:"8443" help:"HTTPS port."`
 	HTTPPort  int    `name:"http-port" default:"8080" help:"HTTP port, for browsers that do not know the development CA."`
 	AdminPort int    `default:"9100" help:"Port of the private side."`
@@ -47,7 +47,7 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 		c.Serial = ""
 	}
 	f, err := newFeed(feedConfig{
-		https: address(c.Port), http: address(c.HTTPPort), admin: address(c.AdminPort),
+		https: address(c.Port), http: address(c.HTTPPort), admin: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.AdminPort)),
 		serial: c.Serial, pty: c.PTY,
 		keepCA: true, interval: c.Interval, frames: c.Frames, seed: c.Seed, source: src, bus: bus,
 	})
@@ -63,7 +63,13 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 		fmt.Fprintf(std.Out, "            %s (%s)\n", c.PTY, f.device.pty.Name())
 	}
 	fmt.Fprint(std.Out, "stop        Ctrl-C\n\n")
-	return printed(std, bus, func() error { return f.run(ctx) })
+	if err := printed(std, bus, func() error { return f.run(ctx) }); err != nil {
+		return err
+	}
+	if snap := bus.Snapshot(); c.Frames > 0 && snap.Accepted == 0 {
+		return cli.Hint(fmt.Errorf("no frame was accepted; the last problem: %s", snap.LastProblem), "see the lines above")
+	}
+	return nil
 }
 
 // runCamera runs the camera alone.

@@ -26,7 +26,7 @@ type sourceFlags struct {
 	Epoch    time.Time     `placeholder:"TIME" help:"Time at which the room starts, as 2026-01-02T15:04:05Z (default: now). Same seed and epoch, same pictures."`
 	Clock    bool          `default:"true" negatable:"" help:"Draw a clock into the room."`
 	Stamp    bool          `default:"true" negatable:"" help:"Draw the machine-readable stamp that frame age is measured by."`
-	Quality  int           `default:"12" help:"The sensor's quality number, 4 to 63, smaller is better."`
+	Quality  int           `default:"12" help:"The sensor's quality number, 1 to 63, smaller is better."`
 }
 
 // source is an open source, with what to say about it.
@@ -69,6 +69,9 @@ func (f *sourceFlags) open(ctx context.Context, std cli.IO) (source, error) {
 			return source{}, cli.Hint(fmt.Errorf("folder %q: %w", f.Source, err), hint)
 		}
 		return source{folder, fmt.Sprintf("%d frames of folder %s, %s", folder.Len(), f.Source, order), func() { root.Close() }}, nil
+	}
+	if !st.Mode().IsRegular() {
+		return source{}, cli.Hint(fmt.Errorf("source %q is neither a folder nor a file", f.Source), "send a pipe's frames to standard input: --source -")
 	}
 	file, err := os.Open(f.Source)
 	if err != nil {

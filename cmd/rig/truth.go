@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"porthole/internal/event"
+	"porthole/internal/remote"
 	"porthole/loadtest"
-	"porthole/server"
 )
 
 // modeLog remembers when the public was shown what. It is the load test's
@@ -73,41 +68,16 @@ func (l *modeLog) read(sub *event.Subscription, live chan<- struct{}) {
 	}
 }
 
-// ask reads the truth of a server elsewhere once.
-func (l *modeLog) ask(ctx context.Context, admin string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", strings.TrimSuffix(admin, "/")+"/admin/truth", nil)
-	if err != nil {
-		return fmt.Errorf("ask the private side: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask the private side: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the private side %s: answered %s", admin, resp.Status)
-	}
-	var truth server.Truth
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&truth); err != nil {
-		return fmt.Errorf("ask the private side %s: %w", admin, err)
-	}
-	l.add(truth.Since, truth.Mode)
-	return nil
-}
-
-// follow asks four times a second until ctx ends. A server that does not answer
-// for a while leaves what was known last.
-func (l *modeLog) follow(ctx context.Context, admin string) {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
+// follow reads the truth of a server elsewhere until ctx ends. A server that is
+// gone for a while leaves what was known last.
+func (l *modeLog) follow(ctx context.Context, c *remote.Client) {
 	for {
-		select {
-		case <-ctx.Done():
+		e, ok := c.Next(ctx)
+		if !ok {
 			return
-		case <-tick.C:
-			_ = l.ask(ctx, admin)
+		}
+		if e.Kind == event.ModeChanged {
+			l.add(e.Time, e.Mode)
 		}
 	}
 }
