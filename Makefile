@@ -43,6 +43,10 @@ tui: ## server, camera and board on one screen; ARGS="--server URL" attaches
 conformance: deps ## let foreign flashers flash the simulated board
 	CONFORMANCE_REQUIRE=pyserial $(GO) test -count=1 -v ./internal/conformance
 
+hil: ## run all shipped scenarios on the simulated board, with JUnit
+	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
+	bin/rig hil scenarios/*.txt --junit artifacts/hil.xml $(ARGS)
+
 test: deps ## all tests, with the race detector where it helps
 	./scripts/test.sh
 
