@@ -30,10 +30,11 @@ type hilCmd struct {
 type hilRunCmd struct {
 	Files []string `arg:"" name:"scenario" help:"Scenario files, such as scenarios/*.txt."`
 
-	Port     string   `env:"RIG_HIL_PORT" placeholder:"PORT" help:"Serial port of a real board; without one everything is simulated."`
-	Server   string   `env:"RIG_HIL_SERVER" placeholder:"URL" help:"Private address of the server that the real board uploads to, http://127.0.0.1:9100."`
-	Firmware []string `placeholder:"PLACE=FILE" help:"What 'flash demo' writes to a real board: 0x10000=app.bin."`
-	pinFlags `embed:""`
+	Port       string   `env:"RIG_HIL_PORT" placeholder:"PORT" help:"Serial port of a real board; without one everything is simulated."`
+	Server     string   `env:"RIG_HIL_SERVER" placeholder:"URL" help:"Private address of the server that the real board uploads to, http://127.0.0.1:9100."`
+	AdminToken string   `placeholder:"TOKEN" help:"Token of that private side, if it asks for one. Better in the environment."`
+	Firmware   []string `placeholder:"PLACE=FILE" help:"What 'flash demo' writes to a real board: 0x10000=app.bin."`
+	pinFlags   `embed:""`
 
 	JUnit   string `name:"junit" placeholder:"FILE" help:"Write the results as JUnit XML."`
 	JSON    string `name:"json" placeholder:"FILE" help:"Write the results as JSON lines."`
@@ -156,7 +157,7 @@ func startRealBench(ctx context.Context, c *hilRunCmd, name shutoff.Name, wired 
 		Open: func(ctx context.Context) (hil.Port, error) {
 			return openers(serial.Request{Purpose: "rig hil"}).Open(ctx, c.Port)
 		},
-		Shutoff: sw, Admin: c.Server, Demo: demo, Evidence: edges.lines,
+		Shutoff: sw, Admin: c.Server, AdminToken: c.AdminToken, Demo: demo, Evidence: edges.lines,
 	})
 	if err != nil {
 		return nil, err // a nil Board is no nil Bench

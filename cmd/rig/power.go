@@ -114,11 +114,12 @@ func (f *powerFlags) take(ctx context.Context, std cli.IO, purpose string) (*shu
 	return sw, func() error { return errors.Join(sw.Close(), lease.Release()) }, nil
 }
 
-// onFlags say how long the camera is on. One of them is the confirmation.
+// onFlags say how long the camera is on. One of them is the confirmation, which
+// the environment cannot give.
 type onFlags struct {
-	For       time.Duration `placeholder:"30s" help:"Keep the camera on for this time."`
-	Keep      bool          `help:"Keep the camera on until this command ends."`
-	Heartbeat time.Duration `placeholder:"5s" help:"Keep the camera on as long as a line arrives on standard input at least this often."`
+	For       time.Duration `env:"-" placeholder:"30s" help:"Keep the camera on for this time."`
+	Keep      bool          `env:"-" help:"Keep the camera on until this command ends."`
+	Heartbeat time.Duration `env:"-" placeholder:"5s" help:"Keep the camera on as long as a line arrives on standard input at least this often."`
 }
 
 func (f *onFlags) check() error {

@@ -44,8 +44,8 @@ type Truth struct {
 const truthTimeout = 2 * time.Second
 
 // AskTruth asks the private side of a server at an address like
-// http://127.0.0.1:9100.
-func AskTruth(ctx context.Context, client *http.Client, admin string) (Truth, error) {
+// http://127.0.0.1:9100, with a token if it is not empty.
+func AskTruth(ctx context.Context, client *http.Client, admin, token string) (Truth, error) {
 	var t Truth
 	ctx, cancel := context.WithTimeout(ctx, truthTimeout)
 	defer cancel()
@@ -53,12 +53,19 @@ func AskTruth(ctx context.Context, client *http.Client, admin string) (Truth, er
 	if err != nil {
 		return t, cli.Hint(fmt.Errorf("ask server: %w", err), "--server takes the private address, http://127.0.0.1:9100")
 	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return t, cli.Hint(fmt.Errorf("ask server: %w", err), "--server takes the private address of a server that runs")
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return t, cli.Hint(fmt.Errorf("ask server: it answered %s", resp.Status), "--server takes the private address as 127.0.0.1 or localhost, or needs its token in RIG_ADMIN_TOKEN")
+	default:
 		return t, cli.Hint(fmt.Errorf("ask server: it answered %s", resp.Status), "--server takes the private address, not the public one")
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&t); err != nil {

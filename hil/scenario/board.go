@@ -26,9 +26,11 @@ type BoardConfig struct {
 	// Shutoff cuts the camera. The Board owns it; nil where there is none.
 	Shutoff *shutoff.Switch
 	// Admin is the address of the server's private side, "" where there is none;
-	// Client reaches it, nil for the usual one.
-	Admin  string
-	Client *http.Client
+	// Client reaches it, nil for the usual one. AdminToken is for a server that
+	// asks for one.
+	Admin      string
+	AdminToken string
+	Client     *http.Client
 	// Demo is what "flash demo" writes; none makes the step impossible here.
 	Demo []flash.File
 	// Settings are what "provision" without settings writes; nil likewise.
@@ -94,7 +96,7 @@ func (b *Board) Truth(ctx context.Context) (Truth, error) {
 	if b.cfg.Admin == "" {
 		return Truth{}, cli.Hint(errors.New("no server is known"), "give the server's private address, --server http://127.0.0.1:9100")
 	}
-	return AskTruth(ctx, b.cfg.Client, b.cfg.Admin)
+	return AskTruth(ctx, b.cfg.Client, b.cfg.Admin, b.cfg.AdminToken)
 }
 
 // Evidence implements Bench.
