@@ -60,7 +60,7 @@ bench: ## all benchmarks, and the figures that need virtual time
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -count=1 -v -run Measure ./... | grep -v -e '^=== ' -e 'no test files' -e 'no tests to run'
 
-lint: ## gofmt, vet, go fix, shellcheck where it is
+lint: deps ## gofmt, vet, go fix, shellcheck
 	./scripts/lint.sh
 
 nightly: ## the long runs: fuzzing 10 minutes a target, 100,000 fault schedules, everything marked long

@@ -15,6 +15,7 @@ need gcc gcc # the race detector
 need g++ g++ # ELF files that backtraces are decoded from
 need node nodejs # the JavaScript flasher of the conformance suite
 need npm npm
+need shellcheck shellcheck # make lint
 if ! python3 -c 'import serial' 2>/dev/null && ! /usr/bin/python3 -c 'import serial' 2>/dev/null; then
   packages+=(python3-serial) # the serial library under esptool, for the conformance suite
 fi

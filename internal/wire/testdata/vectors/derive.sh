@@ -11,7 +11,7 @@ token=0123456789abcde
 # image M: the first M bytes of every image, by the rule i*7+13.
 image() {
 	awk -v m="$1" 'BEGIN { for (i = 0; i < m; i++) printf "\\%03o", (i * 7 + 13) % 256 }' |
-		while IFS= read -r octal || [ -n "$octal" ]; do printf "$octal"; done
+		while IFS= read -r octal || [ -n "$octal" ]; do printf '%b' "$octal"; done
 }
 
 # stream SENT LENGTH: the request with SENT image bytes and that Content-Length.
@@ -32,7 +32,7 @@ vector() {
 		sent=$((n - 1024))
 	fi
 	length=$((n + 113))
-	set -- "$1" "$3" "$(stream $sent $length | sha256sum | cut -d' ' -f1)" "$(stream $sent $length | wc -c)"
+	set -- "$1" "$3" "$(stream "$sent" "$length" | sha256sum | cut -d' ' -f1)" "$(stream "$sent" "$length" | wc -c)"
 	{
 		cat <<-END
 			profile: sketch
@@ -49,7 +49,7 @@ vector() {
 			short-by: $((n - sent))
 
 		END
-		awk -v h=${#host} -v p=${#path} -v t=${#token} -v digits=${#length} -v sent=$sent '
+		awk -v h=${#host} -v p=${#path} -v t=${#token} -v digits="${#length}" -v sent="$sent" '
 			function write_(n) { print n, n + 24 }
 			BEGIN {
 				write_(5 + p + 9); write_(2)
