@@ -36,7 +36,7 @@ func (s *stallReader) Read(p []byte) (int, error) {
 func TestReadVectors(t *testing.T) {
 	for _, v := range loadVectors(t) {
 		var w writeRecorder
-		if err := v.req.Sketch(&w, v.opt); err != nil {
+		if err := v.write(&w); err != nil {
 			t.Fatal(err)
 		}
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(w.all.Bytes())))

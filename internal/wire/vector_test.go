@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 
@@ -46,11 +47,19 @@ func (w *writeRecorder) Write(p []byte) (int, error) {
 	return w.all.Write(p)
 }
 
-func TestSketchVectors(t *testing.T) {
+// write writes the vector's upload with its profile.
+func (v vector) write(w io.Writer) error {
+	if v.Profile == "firmware" {
+		return v.req.Firmware(w)
+	}
+	return v.req.Sketch(w, v.opt)
+}
+
+func TestVectors(t *testing.T) {
 	for _, v := range loadVectors(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			var w writeRecorder
-			if err := v.req.Sketch(&w, v.opt); err != nil {
+			if err := v.write(&w); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(w.sizes, v.Writes) {

@@ -2,7 +2,8 @@
 // directions: the writer a simulated board uses and the reader the server uses
 // share the constants of this file and meet in its test vectors.
 //
-// One upload, as the boards in the field send it (profile "sketch"):
+// One upload, as the boards in the field send it (profile "sketch"; for the
+// profile of our own firmware see [Request.Firmware]):
 //
 //	board                                                    server
 //	  | TCP connect, TLS 1.2 handshake, AES-GCM                 |

@@ -19,6 +19,7 @@ import (
 // Vector is one file: an upload and what it looks like on the wire.
 type Vector struct {
 	Name              string // of the file, without .txt
+	Profile           string // "sketch" or "firmware"
 	Host, Path, Token string
 	Image             []byte // to upload
 	DropLastKB        bool   // with the multiple-of-1024 defect
@@ -84,8 +85,9 @@ func parse(text string) (v Vector, err error) {
 		err = errors.Join(err, e)
 		return n
 	}
-	if p, r := pop("profile"), pop("image-rule"); p != "sketch" || r != "i*7+13" {
-		return v, fmt.Errorf("profile %q, image rule %q", p, r)
+	v.Profile = pop("profile")
+	if r := pop("image-rule"); v.Profile != "sketch" && v.Profile != "firmware" || r != "i*7+13" {
+		return v, fmt.Errorf("profile %q, image rule %q", v.Profile, r)
 	}
 	v.Host, v.Path, v.Token = pop("host"), pop("path"), pop("token")
 	v.Image = make([]byte, num("image-bytes"))

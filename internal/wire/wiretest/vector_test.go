@@ -21,7 +21,7 @@ func TestParseRefuses(t *testing.T) {
 		"missing key":  strings.Replace(good, "path: /upload\n", "", 1),
 		"no list":      strings.ReplaceAll(good, "\n\n", "\n"),
 		"broken write": good + "12\n",
-		"new profile":  strings.Replace(good, "sketch", "firmware", 1),
+		"new profile":  strings.Replace(good, "sketch", "arduino", 1),
 	} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%s: accepted", name)

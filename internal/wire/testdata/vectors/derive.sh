@@ -79,3 +79,56 @@ host=h path=/ token=
 vector sketch-short-header 3072 true
 host=a-rather-long-name.of.a.camera.server.example.org path=/api/v1/camera/upload token=0123456789abcdef0123456789abcdef0123456789abcdef
 vector sketch-long-header 3071 true
+
+# firmware_head LENGTH: the first record of the firmware profile.
+firmware_head() {
+	printf 'POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n' "$path" "$host" "$token"
+	printf 'Accept: application/json\r\nContent-Length: %d\r\nContent-Type: multipart/form-data; boundary=LMR\r\n\r\n' "$1"
+	printf -- '--LMR\r\nContent-Disposition: form-data; name="img"; filename="latest.jpg"\r\n'
+	printf 'Content-Type: image/jpeg\r\n\r\n'
+}
+
+# firmware_stream N: the whole request.
+firmware_stream() {
+	firmware_head $(($1 + 113))
+	image "$1"
+	printf '\r\n--LMR--\r\n'
+}
+
+# firmware NAME N
+firmware() {
+	{
+		cat <<-END
+			profile: firmware
+			host: $host
+			path: $path
+			token: $token
+			image-bytes: $2
+			image-rule: i*7+13
+			drop-last-kb: false
+			content-length: $(($2 + 113))
+			stream-bytes: $(($(firmware_stream "$2" | wc -c)))
+			stream-sha256: $(firmware_stream "$2" | sha256sum | cut -d' ' -f1)
+			read-bytes: $2
+			short-by: 0
+
+		END
+		awk -v head="$(firmware_head $(($2 + 113)) | wc -c)" -v left="$2" '
+			function write_(n) { print n, n + 24 }
+			BEGIN {
+				write_(head + 0)
+				for (; left > 4096; left -= 4096) write_(4096)
+				if (left > 0) write_(left)
+				write_(11)
+			}'
+	} >"$1.txt"
+}
+
+host=camera.example.org:8443 path=/upload token=0123456789abcde
+for n in 0 1 1024 4095 4096 4097 8192 25000; do
+	firmware "firmware-$n" "$n"
+done
+host=h path=/ token=
+firmware firmware-short-header 886
+host=a-rather-long-name.of.a.camera.server.example.org path=/api/v1/camera/upload token=0123456789abcdef0123456789abcdef0123456789abcdef
+firmware firmware-long-header 3071
