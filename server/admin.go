@@ -15,7 +15,7 @@ import (
 // not know, so it belongs on a listener that the public cannot reach.
 //
 //	GET /admin/truth       what the public is really shown, as [Truth]
-//	GET /admin/upload.jpg  the newest accepted upload, byte for byte as received
+//	GET /admin/upload.jpg  the newest accepted upload, byte for byte as received; where there are masks, masked
 //	GET /admin/events      what happens, as JSON lines; the first is the state so far
 //	GET /admin/commands    what can be asked for
 //	POST /admin/commands   ask for it, as JSON
@@ -38,12 +38,18 @@ func (s *Server) Admin() http.Handler {
 			(&problem{http.StatusNotFound, "no upload yet", "no camera has sent a good frame since the server started"}).serve(w)
 			return
 		}
+		jpeg, err := u.jpeg()
+		if err != nil {
+			s.cfg.Log.Error("upload not encoded", "error", err)
+			(&problem{http.StatusInternalServerError, "the upload could not be encoded", "see the server's log"}).serve(w)
+			return
+		}
 		h := w.Header()
 		h["Content-Type"] = typeJPEG
 		h["Cache-Control"] = noStore
-		h.Set("Content-Length", strconv.Itoa(len(u.received)))
+		h.Set("Content-Length", strconv.Itoa(len(jpeg)))
 		h.Set("Porthole-Sequence", strconv.FormatUint(u.seq, 10))
-		w.Write(u.received)
+		w.Write(jpeg)
 	})
 	mux.HandleFunc("GET /admin/events", s.handleEvents)
 	mux.HandleFunc("GET /admin/commands", s.handleCommands)

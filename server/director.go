@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"porthole/internal/event"
+	"porthole/server/picture"
 )
 
 // Truth is what the public is really shown. It is for the admin side only.
@@ -24,10 +25,18 @@ type Truth struct {
 type upload struct {
 	seq      uint64
 	camera   string
-	received []byte // as it arrived
-	picture  []byte // what may be shown of it
-	w, h     int
+	received []byte // as it arrived; nil where something of it is masked
+	bytes    int    // that arrived
+	admitted *picture.Admitted
 	at       time.Time
+}
+
+// jpeg returns the frame for the private side: as it arrived, or masked.
+func (u *upload) jpeg() ([]byte, error) {
+	if u.received != nil {
+		return u.received, nil
+	}
+	return u.admitted.JPEG()
 }
 
 // mailbox holds the newest upload for the director. A newer one replaces one
@@ -82,7 +91,7 @@ func (s *Server) Direct(ctx context.Context) {
 			}
 			s.update(func(t *Truth) { t.Accepted, t.AcceptedAt = u.seq, u.at })
 			s.setMode(event.Live, "frame accepted")
-			s.show(u.picture, event.FrameInfo{Seq: u.seq, Width: u.w, Height: u.h, Live: true})
+			s.render(u.admitted, event.FrameInfo{Seq: u.seq, Live: true})
 			// From the arrival, not from now: a busy moment does not prolong the feed.
 			next.Reset(max(0, s.cfg.Offline-time.Since(u.at)))
 		case <-next.C:
@@ -96,18 +105,35 @@ func (s *Server) Direct(ctx context.Context) {
 // playLoop shows the next picture of the loop. A picture that cannot be read
 // leaves the previous one in place.
 func (s *Server) playLoop() {
-	picture, info, err := s.cfg.Loop.next()
+	jpeg, info, seq, err := s.cfg.Loop.next()
 	if err != nil {
 		s.cfg.Log.Error("loop picture not shown", "error", err)
 		return
 	}
-	s.show(picture, info)
+	admitted, err := s.pipeline.Load().Admit(jpeg, info)
+	if err != nil {
+		s.cfg.Log.Error("loop picture not shown", "number", seq, "error", err)
+		return
+	}
+	s.render(admitted, event.FrameInfo{Seq: seq})
 }
 
-func (s *Server) show(picture []byte, info event.FrameInfo) {
-	p := s.publisher.publish(picture, time.Now())
+// render makes the public picture of a frame and shows it. It is the only way
+// to the public, for live and recorded frames alike, and keeps the order.
+func (s *Server) render(a *picture.Admitted, info event.FrameInfo) {
+	r, err := s.pipeline.Load().Render(a)
+	if err != nil {
+		s.cfg.Log.Error("frame not shown", "number", info.Seq, "live", info.Live, "error", err)
+		return
+	}
+	info.Width, info.Height = r.Width, r.Height
+	s.show(r, info)
+}
+
+func (s *Server) show(r *picture.Result, info event.FrameInfo) {
+	p := s.publisher.publish(r.JPEG, time.Now())
 	s.current.Store(p)
-	info.Bytes = len(picture)
+	info.Bytes = len(r.JPEG)
 	s.update(func(t *Truth) { t.Published = s.publisher.seq })
 	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Published, Time: p.at, Frame: info})
 }

@@ -5,17 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
-	"strings"
 	"testing"
 	"testing/synctest"
 
 	"porthole/server/hostile"
 )
-
-// decodes says that ingest decodes the picture before it accepts it. While it
-// does not, files that only a decoder can refuse are left out here; package
-// picture refuses them in its own tests.
-const decodes = false
 
 // hostileStatus is the answer to each outcome of the corpus.
 func hostileStatus(want string) int {
@@ -46,9 +40,6 @@ func TestHostileCorpus(t *testing.T) {
 		}
 		names[f.Name] = true
 		t.Run(f.Name, func(t *testing.T) {
-			if !decodes && strings.HasPrefix(f.Want, "decode ") {
-				t.Skip("ingest does not decode yet")
-			}
 			formBody, formType := form(t, "img", f.Data)
 			for _, as := range []struct {
 				name, contentType string
@@ -63,7 +54,7 @@ func TestHostileCorpus(t *testing.T) {
 func sendHostile(t *testing.T, f hostile.File, as, contentType string, body []byte) {
 	srv := testServer(t, nil)
 	s := start(t, srv)
-	s.upload(picture(77))
+	s.upload(shot(77))
 	before := srv.cfg.Events.Snapshot()
 	_, shownBefore := s.get("/latest")
 

@@ -13,6 +13,7 @@ import (
 	"porthole/internal/event"
 	"porthole/internal/frame"
 	"porthole/internal/wire"
+	"porthole/server/picture"
 )
 
 // envelope is how much an upload's body may be larger than its picture: the
@@ -33,7 +34,7 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Accepted, Name: u.camera, Frame: event.FrameInfo{
-		Seq: u.seq, Bytes: len(u.received), Width: u.w, Height: u.h, Took: time.Since(start)}})
+		Seq: u.seq, Bytes: u.bytes, Width: u.admitted.Size().X, Height: u.admitted.Size().Y, Took: time.Since(start)}})
 	w.Header()["Cache-Control"] = noStore
 	w.Header().Set("Content-Type", "text/plain")
 	io.WriteString(w, "Success\n")
@@ -69,13 +70,13 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	if missing := r.ContentLength - b.n; missing > int64(len("\r\n")) {
 		return nil, &problem{http.StatusUnprocessableEntity, fmt.Sprintf("upload is cut: %d of the announced %d bytes are missing", missing, r.ContentLength), "send Content-Length bytes; the multipart body ended before"}
 	}
-	picture, info, err := frame.Clean(received, limit)
+	admitted, err := s.admit(received, limit)
 	if err != nil {
 		return nil, frameProblem(err)
 	}
-	u := &upload{
-		seq: s.acceptSeq.Add(1), camera: camera,
-		received: received, picture: picture, w: info.Width, h: info.Height, at: time.Now(),
+	u := &upload{seq: s.acceptSeq.Add(1), camera: camera, received: received, bytes: len(received), admitted: admitted, at: time.Now()}
+	if s.pipeline.Load().Masked() {
+		u.received = nil // what is masked is kept nowhere
 	}
 	for old := s.received.Load(); old == nil || old.seq < u.seq; old = s.received.Load() {
 		if s.received.CompareAndSwap(old, u) {
@@ -84,6 +85,23 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	}
 	s.accepted.put(u)
 	return u, nil
+}
+
+// admit decides by its content whether a frame may be shown. The error is a
+// *frame.Error or a *picture.Error.
+func (s *Server) admit(jpeg []byte, limit frame.Limits) (*picture.Admitted, error) {
+	jpeg, info, err := clean(jpeg, limit)
+	if err != nil {
+		return nil, err
+	}
+	return s.pipeline.Load().Admit(jpeg, info)
+}
+
+// clean is [frame.Clean] with the info of what it returns.
+func clean(jpeg []byte, limit frame.Limits) ([]byte, frame.Info, error) {
+	out, info, err := frame.Clean(jpeg, limit)
+	info.Len, info.Trailing = len(out), 0
+	return out, info, err
 }
 
 // authenticate checks the token. The answer is the same for every wrong token.
@@ -165,6 +183,14 @@ func frameProblem(err error) *problem {
 			p.Hint = "the picture's end is missing; the camera sent it before it was complete"
 		case frame.Progressive:
 			p.Hint = "save the picture as a baseline JPEG"
+		}
+	}
+	if e, ok := errors.AsType[*picture.Error](err); ok {
+		switch e.Kind {
+		case picture.Truncated:
+			p.Hint = "the picture's lower part is missing; the camera or a program behind it sent it before it was complete"
+		case picture.Size:
+			p.Hint = "set the camera to the resolution that the server's --camera-size, masks and crop are made for"
 		}
 	}
 	return p

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"porthole/internal/event"
 	"porthole/internal/frame"
 )
 
@@ -76,14 +75,14 @@ func EmbeddedLoop() (*Loop, error) {
 // Len returns the number of pictures.
 func (l *Loop) Len() int { return len(l.names) }
 
-// next returns the picture at the position and moves it on.
-func (l *Loop) next() ([]byte, event.FrameInfo, error) {
+// next returns the picture at the position, with its number, and moves on.
+func (l *Loop) next() (jpeg []byte, info frame.Info, seq uint64, err error) {
 	l.mu.Lock()
 	pos := l.pos
 	l.pos = (pos + 1) % len(l.names)
 	l.mu.Unlock()
-	picture, info, err := l.read(l.names[pos])
-	return picture, event.FrameInfo{Seq: uint64(pos) + 1, Width: info.Width, Height: info.Height}, err
+	jpeg, info, err = l.read(l.names[pos])
+	return jpeg, info, uint64(pos) + 1, err
 }
 
 // read returns one picture, cleaned like an upload.
@@ -97,9 +96,9 @@ func (l *Loop) read(name string) ([]byte, frame.Info, error) {
 	if err != nil {
 		return nil, frame.Info{}, fmt.Errorf("read %q: %w", name, err)
 	}
-	picture, info, err := frame.Clean(data, l.limits)
+	jpeg, info, err := clean(data, l.limits)
 	if err != nil {
 		return nil, frame.Info{}, fmt.Errorf("picture %q: %w", name, err)
 	}
-	return picture, info, nil
+	return jpeg, info, nil
 }

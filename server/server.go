@@ -2,13 +2,14 @@
 // and shows the newest one to any number of viewers; when the camera is
 // silent it plays a recorded loop instead.
 //
-//	POST /upload ─▶ ingest ─▶ picture ─▶ director ─▶ publication ─▶ GET /latest
-//	   token,        marker     cleaned   live or loop,  immutable     GET /status
-//	   limits        walk       JPEG      one for all    response
+//	POST /upload ─▶ ingest ─▶ director ─▶ picture ─▶ publication ─▶ GET /latest
+//	   token,        decoded,   live or loop,  encoded   immutable     GET /status
+//	   limits        masked     one for all    anew      response
 //
-// The steps are separate on purpose: what may be shown (ingest), how it looks
-// (picture), when and whether it is shown (director) and how it is sent
-// (publication) change for different reasons.
+// The steps are separate on purpose: what may be shown (ingest), when and
+// whether it is shown (director), how it looks (picture) and how it is sent
+// (publication) change for different reasons. No uploaded byte gets past the
+// picture step, and none of a recorded file.
 //
 // A public answer never tells live from loop: both go through the same
 // publication with fresh ETags and the same headers. The truth is on the admin
@@ -27,6 +28,7 @@ import (
 
 	"porthole/internal/event"
 	"porthole/internal/frame"
+	"porthole/server/picture"
 	"porthole/server/web"
 )
 
@@ -49,6 +51,10 @@ type Config struct {
 	Offline time.Duration
 	// Limits apply to every uploaded frame.
 	Limits frame.Limits
+	// Pipeline makes the public picture of every frame, live or recorded; nil
+	// for one without masks, crop or scaling. The server takes it over. Only
+	// [picture.PassThrough] lets uploaded bytes through.
+	Pipeline *picture.Pipeline
 	// Body bounds how slowly an upload may arrive.
 	Body BodyRate
 	// MaxUploads is how many uploads may be read at the same time (default 8).
@@ -71,6 +77,7 @@ type Server struct {
 	uploads   chan struct{} // one token per upload being read
 	accepted  mailbox
 	publisher *publisher
+	pipeline  atomic.Pointer[picture.Pipeline]
 	current   atomic.Pointer[publication]
 	received  atomic.Pointer[upload] // the newest accepted upload, for the admin side
 	acceptSeq atomic.Uint64
@@ -111,6 +118,12 @@ func New(cfg Config) (*Server, error) {
 		accepted:  mailbox{wake: make(chan struct{}, 1)},
 		publisher: publisher,
 	}
+	if cfg.Pipeline == nil {
+		if cfg.Pipeline, err = picture.New(picture.Config{}); err != nil {
+			return nil, fmt.Errorf("create server: %w", err)
+		}
+	}
+	s.pipeline.Store(cfg.Pipeline)
 	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now()})
 	s.public.HandleFunc("POST /upload", s.handleUpload)
 	s.public.HandleFunc("GET /latest", s.handleLatest)

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -18,6 +20,7 @@ import (
 	"porthole/internal/event"
 	"porthole/internal/netmem"
 	"porthole/internal/wire"
+	"porthole/server/picture"
 )
 
 // form returns a multipart body as curl and browsers send it.
@@ -57,7 +60,7 @@ func progressive(data []byte) []byte {
 // TestRefusals sends every wrong upload to a running server: each gets its
 // status and a hint, the last good frame stays, and the server lives.
 func TestRefusals(t *testing.T) {
-	good := picture(200)
+	good := shot(200)
 	bearer := "Bearer " + testToken
 	for _, tt := range []struct {
 		name        string
@@ -93,7 +96,7 @@ func TestRefusals(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := testServer(t, nil)
 				s := start(t, srv)
-				s.upload(picture(77))
+				s.upload(shot(77))
 				before := srv.cfg.Events.Snapshot()
 
 				body, contentType := tt.data, tt.contentType
@@ -144,9 +147,9 @@ func TestRefusals(t *testing.T) {
 
 func TestAcceptedForms(t *testing.T) {
 	withMetadata := append([]byte{0xFF, 0xD8, 0xFF, 0xE1, 0, 12}, "Exif\x00\x00home"...)
-	withMetadata = append(withMetadata, picture(120)[2:]...)
+	withMetadata = append(withMetadata, shot(120)[2:]...)
 	withMetadata = append(withMetadata, "<script>trailing</script>"...)
-	formBody, formType := form(t, "img", picture(120))
+	formBody, formType := form(t, "img", shot(120))
 	metaBody, metaType := form(t, "img", withMetadata)
 	for _, tt := range []struct {
 		name, contentType string
@@ -155,8 +158,8 @@ func TestAcceptedForms(t *testing.T) {
 	}{
 		{name: "form", contentType: formType, body: formBody},
 		{name: "chunked form", contentType: formType, body: formBody, chunked: true},
-		{name: "plain JPEG", contentType: "image/jpeg", body: picture(120)},
-		{name: "chunked JPEG", contentType: "image/jpeg", body: picture(120), chunked: true},
+		{name: "plain JPEG", contentType: "image/jpeg", body: shot(120)},
+		{name: "chunked JPEG", contentType: "image/jpeg", body: shot(120), chunked: true},
 		{name: "metadata and trailing bytes", contentType: metaType, body: metaBody},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,7 +180,7 @@ func TestAcceptedForms(t *testing.T) {
 				}
 				synctest.Wait()
 				_, public := s.get("/latest")
-				if got := shade(t, public); got != 120 {
+				if got := number(t, public); got != 120 {
 					t.Errorf("shown %d", got)
 				}
 				for _, secret := range []string{"Exif", "home", "script"} {
@@ -253,7 +256,7 @@ func TestSketchShortBody(t *testing.T) {
 
 // padded returns a JPEG of exactly n bytes: a comment fills it up.
 func padded(n int) []byte {
-	p := picture(90)
+	p := shot(90)
 	fill := n - len(p) - 4
 	out := append([]byte{0xFF, 0xD8, 0xFF, 0xFE, byte((fill + 2) >> 8), byte(fill + 2)}, make([]byte, fill)...)
 	return append(out, p[2:]...)
@@ -413,17 +416,17 @@ func TestTooManyUploads(t *testing.T) {
 			go func() { results <- post(r) }()
 		}
 		synctest.Wait()
-		if status := post(bytes.NewReader(picture(1))); status != 429 {
+		if status := post(bytes.NewReader(shot(1))); status != 429 {
 			t.Errorf("third upload: %d, want 429", status)
 		}
 		for _, w := range hold {
-			w.Write(picture(2))
+			w.Write(shot(2))
 			w.Close()
 			if status := <-results; status != 200 {
 				t.Errorf("held upload: %d", status)
 			}
 		}
-		if status := post(bytes.NewReader(picture(3))); status != 200 {
+		if status := post(bytes.NewReader(shot(3))); status != 200 {
 			t.Errorf("after the others: %d", status)
 		}
 	})
@@ -448,6 +451,91 @@ func TestMethods(t *testing.T) {
 			}
 			if resp, _ := s.do(req); resp.StatusCode != tt.status {
 				t.Errorf("%s %s: %s, want %d", tt.method, tt.path, resp.Status, tt.status)
+			}
+		}
+	})
+}
+
+// TestEncodedAnew: no uploaded byte and none of a recorded file reaches a
+// viewer. Whatever the tables and segments of the source, the head of the
+// public picture is the same, and its picture is that of the source.
+func TestEncodedAnew(t *testing.T) {
+	const head = 2 + 69 + 13 // SOI, DQT, SOF0: all that comes before the picture's own codes
+	coarse := func(n byte) []byte {
+		img, err := jpeg.Decode(bytes.NewReader(shot(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 30}); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, testServer(t, nil))
+		synctest.Wait()
+		_, recorded := s.get("/latest")
+		if got := number(t, recorded); got != 1 {
+			t.Fatalf("the loop shows %d", got)
+		}
+		if bytes.Contains(recorded, shot(1)[2:head]) {
+			t.Error("the head of the recorded file reached the public")
+		}
+		for _, sent := range [][]byte{shot(170), coarse(170)} {
+			s.upload(sent)
+			_, public := s.get("/latest")
+			if got := number(t, public); got != 170 {
+				t.Errorf("shown %d", got)
+			}
+			if !bytes.Equal(public[:head], recorded[:head]) {
+				t.Errorf("heads differ:\nlive     %x\nrecorded %x", public[:head], recorded[:head])
+			}
+			if bytes.Equal(public, sent) {
+				t.Error("the upload itself was shown")
+			}
+		}
+	})
+}
+
+// TestPassThrough: the one configuration that shows uploads as they are, for
+// days of virtual time.
+func TestPassThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, testServer(t, func(c *Config) { c.Pipeline = picture.PassThrough() }))
+		s.upload(shot(5))
+		if _, public := s.get("/latest"); !bytes.Equal(public, shot(5)) {
+			t.Error("the upload was changed")
+		}
+	})
+}
+
+// TestMaskedEverywhere: what is behind a mask is on neither side of the server.
+func TestMaskedEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := picture.New(picture.Config{Camera: image.Pt(32, 16), Masks: []image.Rectangle{image.Rect(0, 0, 16, 16)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := testServer(t, func(c *Config) { c.Pipeline = p })
+		s := start(t, srv)
+		s.upload(shot(0b1111_1111))
+		_, public := s.get("/latest")
+		req, err := http.NewRequest("GET", "http://127.0.0.1:9100/admin/upload.jpg", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := newRecorder()
+		srv.Admin().ServeHTTP(rec, req)
+		for side, data := range map[string][]byte{"public": public, "private": rec.body.Bytes()} {
+			m, err := jpeg.Decode(bytes.NewReader(data))
+			if err != nil {
+				t.Fatalf("%s: %v", side, err)
+			}
+			for i, v := range m.(*image.Gray).Pix {
+				if bright := v > 100; bright != (i%32 >= 16) {
+					t.Fatalf("%s: level %d at (%d, %d)", side, v, i%32, i/32)
+				}
 			}
 		}
 	})

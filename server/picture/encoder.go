@@ -53,11 +53,15 @@ type Encoder struct {
 	half   [64]uint32 // half of the divisor, in file order
 	tokens []token
 	dc, ac codeBook
+	lone   bool // keep lone coefficients, see loneRun
 }
 
 // NewEncoder returns an encoder for a quality number, see [Config].
-func NewEncoder(quality int) *Encoder {
-	e := &Encoder{table: quantTable(quality)}
+func NewEncoder(quality int) *Encoder { return newEncoder(quantTable(quality)) }
+
+// newEncoder takes the steps themselves, in natural order, none of them 0.
+func newEncoder(table [64]uint8) *Encoder {
+	e := &Encoder{table: table}
 	// The divisor d is dct.Scale times the step. With m = ceil(2^31/d) the
 	// product n*m/2^31 is at most n/2^31 above n/d; n = |c|+d/2 stays below
 	// 2^14 and d below 2^11, so the error is below 2^-17 and cannot reach the
@@ -151,7 +155,7 @@ func (e *Encoder) block(b *dct.Block, pred int32, dcFreq, acFreq *[symbols]uint3
 		k := bits.TrailingZeros64(set)
 		set &= set - 1
 		run := k - last - 1
-		if run >= loneRun && (q[k] == 1 || q[k] == -1) {
+		if run >= loneRun && !e.lone && (q[k] == 1 || q[k] == -1) {
 			continue
 		}
 		for ; run > 15; run -= 16 {

@@ -2,11 +2,13 @@
 // may be shown: it stands between ingest and publication, runs once per frame,
 // and lets no uploaded byte through.
 //
-//	JPEG ─ decode ─ mask ─ tail ─ crop ─ downscale ─ gain ─ denoise ─ encode ─ JPEG
-//	       Decode  Masks.Burn    Crop   Downscale   Gain   Denoiser   Encoder
+//	     ╭───── Pipeline.Admit ────╮        ╭───────── Pipeline.Render ─────────╮
+//	JPEG ─ decode ─ mask ───── tail ─ Admitted ─ crop ─ downscale ─ gain ─ denoise ─ encode ─ JPEG
+//	       Decode  Masks.Burn  CheckTail         Crop   Downscale   Gain   Denoiser  Encoder
 //
-// Every stage takes and returns an [image.Gray] and can be used alone; a
-// [Pipeline] strings them together. All of it is integer arithmetic, so that
+// A frame is admitted when it arrives and rendered when it is published; it may
+// be held back, recorded or dropped in between. Every stage takes and returns an
+// [image.Gray] and can be used alone. All of it is integer arithmetic, so that
 // one input gives one output on every platform.
 //
 // # What masks promise
@@ -107,8 +109,10 @@ func (c *Config) check() error {
 type Result struct {
 	// JPEG is the original rendition: baseline, one component.
 	JPEG []byte
+	// WebP is another rendition of it; nil where there is none.
+	WebP []byte
 	// Picture is what JPEG encodes, for other renditions. Its origin is (0, 0)
-	// and its rows are adjacent.
+	// and its rows are adjacent. It is nil after a pass-through.
 	Picture *image.Gray
 	// Width and Height of both.
 	Width, Height int

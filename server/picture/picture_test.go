@@ -93,6 +93,32 @@ func newPipeline(t testing.TB, c Config) *Pipeline {
 	return p
 }
 
+// Process admits and renders.
+func (p *Pipeline) Process(jpeg []byte, info frame.Info) (Result, error) {
+	a, err := p.Admit(jpeg, info)
+	if err != nil {
+		return Result{}, err
+	}
+	return p.render(a)
+}
+
+// process takes over at the decoded picture.
+func (p *Pipeline) process(g *image.Gray, steps Steps) (Result, error) {
+	a, err := p.admit(g, steps, frame.Info{Width: g.Rect.Dx(), Height: g.Rect.Dy()})
+	if err != nil {
+		return Result{}, err
+	}
+	return p.render(a)
+}
+
+func (p *Pipeline) render(a *Admitted) (Result, error) {
+	r, err := p.Render(a)
+	if err != nil {
+		return Result{}, err
+	}
+	return *r, nil
+}
+
 func newScene(t testing.TB, c scene.Config) *scene.Scene {
 	t.Helper()
 	s, err := scene.New(c)

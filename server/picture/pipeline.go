@@ -1,21 +1,19 @@
 package picture
 
 import (
-	"image"
 	"sync"
-
-	"porthole/internal/frame"
 )
 
-// Pipeline makes the public picture of each frame of one camera. Its methods
-// may be called by any number of goroutines: they take turns, so that one
-// picture at a time is in memory.
+// Pipeline makes the public pictures of one camera, in two steps, between which
+// a frame may wait: [Pipeline.Admit] when a frame arrives, [Pipeline.Render]
+// when it is published. Its methods may be called by any number of goroutines.
 type Pipeline struct {
-	cfg   Config
-	masks Masks
-	turn  *sync.Mutex
+	cfg     Config
+	masks   Masks
+	turn    *sync.Mutex // of who decodes
+	through bool        // does nothing
 
-	// Under turn.
+	mu       sync.Mutex // guards what follows
 	gain     Gain
 	denoiser *Denoiser
 	encoder  *Encoder
@@ -41,44 +39,39 @@ func New(cfg Config) (*Pipeline, error) {
 	return p, nil
 }
 
-// Process makes the public picture of a frame, which [frame.Inspect] or
-// [frame.Clean] must have accepted with info. The error is an *Error if the
-// picture is to blame. A refused picture changes nothing: what comes after it
-// is as if it had never been.
-func (p *Pipeline) Process(jpeg []byte, info frame.Info) (Result, error) {
-	if c := p.cfg.Camera; c != (image.Point{}) && (info.Width != c.X || info.Height != c.Y) {
-		return Result{}, fail(Size, "%d x %d pixels, the camera sends %d x %d", info.Width, info.Height, c.X, c.Y)
-	}
-	p.turn.Lock()
-	defer p.turn.Unlock()
-	g, rgb, err := Decode(jpeg, info)
-	if err != nil {
-		return Result{}, err
-	}
-	if rgb && p.masks.cell != nil {
-		return Result{}, fail(Unsupported, "an RGB picture cannot be masked for certain")
-	}
-	steps, _ := ReadSteps(jpeg[:info.Len])
-	return p.process(g, steps)
-}
+// PassThrough returns a pipeline that decodes and encodes nothing: the bytes
+// that come in go out. It gives up what this package is for, so that a day of a
+// feed passes within seconds of virtual time, and has no other use.
+func PassThrough() *Pipeline { return &Pipeline{through: true} }
 
-// process takes over at the decoded picture, which it overwrites.
-func (p *Pipeline) process(g *image.Gray, steps Steps) (Result, error) {
-	p.masks.Burn(g)
-	if err := CheckTail(g, p.masks); err != nil {
-		return Result{}, err
+// Masked reports whether anything is painted over.
+func (p *Pipeline) Masked() bool { return p.masks.cell != nil }
+
+// Render makes the public picture of an admitted frame. Gain and denoiser go on
+// from the frame rendered before, so frames are rendered in the order in which
+// they are published, each once. The error is an *Error, and only possible for
+// frames that another pipeline admitted: its masks are added to theirs, which
+// may be impossible. A refused frame changes nothing.
+func (p *Pipeline) Render(a *Admitted) (*Result, error) {
+	a, err := p.own(a)
+	if err != nil {
+		return nil, err
 	}
-	r := Result{Mean: TrimmedMean(g, p.masks), Moving: 1000}
-	g = Downscale(Crop(g, p.cfg.Crop), p.cfg.Width)
+	if p.through {
+		return &Result{JPEG: a.jpeg, Width: a.info.Width, Height: a.info.Height, Moving: 1000}, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &Result{Mean: a.mean, Moving: 1000}
+	g := Downscale(Crop(a.gray, p.cfg.Crop), p.cfg.Width)
 	if p.cfg.Normalize {
 		p.gain.Apply(g, r.Mean)
 	}
 	if p.denoiser != nil {
-		r.Moving = p.denoiser.Apply(g, steps)
+		r.Moving = p.denoiser.Apply(g, a.steps)
 	}
-	var err error
 	if r.JPEG, err = p.encoder.Encode(g); err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	r.Picture, r.Width, r.Height = g, g.Rect.Dx(), g.Rect.Dy()
 	return r, nil
