@@ -178,8 +178,10 @@ func TestEspflasherReadsAndErases(t *testing.T) {
 	}
 }
 
+// Not in parallel: the serial library under espflasher opens devices without
+// close-on-exec, so a tool that another test starts would inherit this one and
+// keep it open.
 func TestEspflasherResets(t *testing.T) {
-	t.Parallel()
 	b := newBoard(t, board.Config{})
 	f := connect(t, onPTY(t, b), nil)
 	if err := f.FlashImage(noise(1000), 0x200000, nil); err != nil {
