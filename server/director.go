@@ -19,6 +19,10 @@ type Truth struct {
 	AcceptedAt time.Time `json:"accepted_at,omitzero"`
 	// Published counts pictures shown, of either kind.
 	Published uint64 `json:"published"`
+	// Order is what the operator wants; CameraOff is set from a camera's notice
+	// that it is being switched off to its notice that it is on.
+	Order     Order `json:"order"`
+	CameraOff bool  `json:"camera_off,omitempty"`
 }
 
 // upload is a frame that passed the checks. It is immutable.
@@ -28,6 +32,7 @@ type upload struct {
 	received []byte // as it arrived; nil where something of it is masked
 	bytes    int    // that arrived
 	admitted *picture.Admitted
+	era      uint64 // in which its upload began, see control
 	at       time.Time
 }
 
@@ -69,13 +74,28 @@ func (m *mailbox) take() *upload {
 	return u
 }
 
+// take hands a frame over to the director and to the admin side, unless nothing
+// of the camera may be taken.
+func (s *Server) take(u *upload) {
+	s.control.keep(u.era, func() {
+		if old := s.received.Load(); old == nil || old.seq < u.seq {
+			s.received.Store(u)
+		}
+		s.accepted.put(u)
+	})
+}
+
 // Direct decides what the public is shown, until ctx ends: every accepted frame
 // at once; after Config.Offline without one, the recorded loop, a picture each
 // Config.Period; the camera again with its first good frame. Until a camera has
 // sent anything the loop plays, so that a page is never empty.
 //
 // It is the only writer of the current publication.
+//
+// The operator's order and a camera's notice come before all that, see
+// [Server.SetOrder].
 func (s *Server) Direct(ctx context.Context) {
+	defer s.cfg.Events.Handle("server.mode", s.handleMode)()
 	s.setMode(event.Loop, "no frame yet")
 	s.playLoop()
 	next := time.NewTimer(s.cfg.Period)
@@ -90,10 +110,30 @@ func (s *Server) Direct(ctx context.Context) {
 				continue
 			}
 			s.update(func(t *Truth) { t.Accepted, t.AcceptedAt = u.seq, u.at })
-			s.setMode(event.Live, "frame accepted")
-			s.render(u.admitted, event.FrameInfo{Seq: u.seq, Live: true})
+			if order, _ := s.control.get(); order == OnlyReplay {
+				continue
+			}
+			r, info, err := s.render(u.admitted, event.FrameInfo{Seq: u.seq, Live: true})
+			if err != nil || !s.control.keep(u.era, func() {
+				s.setMode(event.Live, "frame accepted")
+				s.show(r, info)
+			}) {
+				continue
+			}
 			// From the arrival, not from now: a busy moment does not prolong the feed.
 			next.Reset(max(0, s.cfg.Offline-time.Since(u.at)))
+		case <-s.control.wake:
+			order, off := s.control.get()
+			s.update(func(t *Truth) { t.Order, t.CameraOff = order, off })
+			why := "operator's order"
+			if off {
+				why = "camera switched off"
+			}
+			if (off || order == OnlyReplay || order == Dark) && s.truth.Load().Mode == event.Live {
+				s.setMode(event.Loop, why)
+				s.playLoop()
+				next.Reset(s.cfg.Period)
+			}
 		case <-next.C:
 			s.setMode(event.Loop, "camera silent for "+s.cfg.Offline.String())
 			s.playLoop()
@@ -115,19 +155,22 @@ func (s *Server) playLoop() {
 		s.cfg.Log.Error("loop picture not shown", "number", seq, "error", err)
 		return
 	}
-	s.render(admitted, event.FrameInfo{Seq: seq})
+	if r, info, err := s.render(admitted, event.FrameInfo{Seq: seq}); err == nil {
+		s.show(r, info)
+	}
 }
 
-// render makes the public picture of a frame and shows it. It is the only way
-// to the public, for live and recorded frames alike, and keeps the order.
-func (s *Server) render(a *picture.Admitted, info event.FrameInfo) {
+// render makes the public picture of a frame, which is the only way to the
+// public for live and recorded frames alike. It is to be shown before the next
+// is rendered. An error is logged already.
+func (s *Server) render(a *picture.Admitted, info event.FrameInfo) (*picture.Result, event.FrameInfo, error) {
 	r, err := s.pipeline.Load().Render(a)
 	if err != nil {
 		s.cfg.Log.Error("frame not shown", "number", info.Seq, "live", info.Live, "error", err)
-		return
+		return nil, info, err
 	}
 	info.Width, info.Height = r.Width, r.Height
-	s.show(r, info)
+	return r, info, nil
 }
 
 func (s *Server) show(r *picture.Result, info event.FrameInfo) {

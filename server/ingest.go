@@ -47,6 +47,7 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	if p != nil {
 		return nil, p
 	}
+	era := s.control.now()
 	limit := s.cfg.Limits.WithDefaults()
 	if r.ContentLength > int64(limit.MaxBytes+envelope) {
 		return nil, tooLarge(limit)
@@ -74,16 +75,11 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	if err != nil {
 		return nil, frameProblem(err)
 	}
-	u := &upload{seq: s.acceptSeq.Add(1), camera: camera, received: received, bytes: len(received), admitted: admitted, at: time.Now()}
+	u := &upload{seq: s.acceptSeq.Add(1), camera: camera, received: received, bytes: len(received), admitted: admitted, at: time.Now(), era: era}
 	if s.pipeline.Load().Masked() {
 		u.received = nil // what is masked is kept nowhere
 	}
-	for old := s.received.Load(); old == nil || old.seq < u.seq; old = s.received.Load() {
-		if s.received.CompareAndSwap(old, u) {
-			break
-		}
-	}
-	s.accepted.put(u)
+	s.take(u)
 	return u, nil
 }
 

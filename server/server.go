@@ -76,6 +76,7 @@ type Server struct {
 	public    *http.ServeMux
 	uploads   chan struct{} // one token per upload being read
 	accepted  mailbox
+	control   control
 	publisher *publisher
 	pipeline  atomic.Pointer[picture.Pipeline]
 	current   atomic.Pointer[publication]
@@ -116,6 +117,7 @@ func New(cfg Config) (*Server, error) {
 		public:    http.NewServeMux(),
 		uploads:   make(chan struct{}, cfg.MaxUploads),
 		accepted:  mailbox{wake: make(chan struct{}, 1)},
+		control:   control{wake: make(chan struct{}, 1), order: Auto},
 		publisher: publisher,
 	}
 	if cfg.Pipeline == nil {
@@ -124,7 +126,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s.pipeline.Store(cfg.Pipeline)
-	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now()})
+	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now(), Order: Auto})
 	s.public.HandleFunc("POST /upload", s.handleUpload)
 	s.public.HandleFunc("GET /latest", s.handleLatest)
 	s.public.HandleFunc("GET /latest.jpg", s.handleLatest)

@@ -343,7 +343,7 @@ func TestAdmin(t *testing.T) {
 		if err := json.Unmarshal(body, &truth); err != nil || status != 200 {
 			t.Fatalf("truth: %d %s %v", status, body, err)
 		}
-		if want := (Truth{Mode: event.Live, Since: truth.Since, Accepted: 1, AcceptedAt: truth.AcceptedAt, Published: 2}); truth != want {
+		if want := (Truth{Mode: event.Live, Since: truth.Since, Accepted: 1, AcceptedAt: truth.AcceptedAt, Published: 2, Order: Auto}); truth != want {
 			t.Errorf("truth %+v, want %+v", truth, want)
 		}
 		if resp, _ := s.get("/admin/truth"); resp.StatusCode != 404 {
