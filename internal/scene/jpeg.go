@@ -86,11 +86,26 @@ var codeTables = sync.OnceValue(func() (t [2]*huffTable) {
 // are no multiple of the 16x8 coding unit are filled up with the edge pixels.
 // The result is nil if a side is 0 or above 65535, which JPEG cannot express.
 func EncodeOV2640(gray *image.Gray, quality int) []byte {
+	return encodeTables(gray, quantTable(0, quality), quantTable(1, quality))
+}
+
+// EncodeScaled is [EncodeOV2640] with Annex K times percent/100, the scale of
+// other cameras and of the usual 1..100 quality, which is finer.
+func EncodeScaled(gray *image.Gray, percent int) []byte {
+	var q [2][64]uint8
+	for t := range q {
+		for i, std := range annexK[t] {
+			q[t][i] = uint8(min(max((int(std)*percent+50)/100, 1), 255))
+		}
+	}
+	return encodeTables(gray, q[0], q[1])
+}
+
+func encodeTables(gray *image.Gray, luma, chroma [64]uint8) []byte {
 	w, h := gray.Rect.Dx(), gray.Rect.Dy()
 	if w <= 0 || h <= 0 || w > maxSide || h > maxSide {
 		return nil
 	}
-	luma, chroma := quantTable(0, quality), quantTable(1, quality)
 	e := encoder{quant: newQuantiser(&luma)}
 	tables := codeTables()
 	e.dc, e.ac = tables[0], tables[1]
