@@ -38,7 +38,7 @@ type boardCmd struct {
 	ListFaults bool `help:"List every kind of fault and end."`
 }
 
-func (c *boardCmd) Run(ctx context.Context, std cli.IO) error {
+func (c *boardCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if c.ListFaults {
 		for _, f := range board.FaultSpecs() {
 			heals := "a careful host heals it"
@@ -54,6 +54,11 @@ func (c *boardCmd) Run(ctx context.Context, std cli.IO) error {
 	if err != nil {
 		return err
 	}
+	kept, err := c.keep(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.release()) }()
 	bus := new(event.Bus)
 	states := make(chan board.TraceEvent, 64)
 	cfg.board.Trace = func(e board.TraceEvent) {
@@ -147,24 +152,33 @@ func (c *boardCmd) config() (deviceConfig, error) {
 			return cfg, cli.Hint(fmt.Errorf("read faults of %q: %w", c.Faults, err), "see --list-faults")
 		}
 	}
-	size := c.SizeMB << 20
-	var err error
-	switch {
-	case c.Flash != "":
-		if cfg.board.Flash, err = board.LoadFlash(c.Flash, size); err != nil {
-			return cfg, cli.Hint(err, "--size must be that of the file")
-		}
-		// Written now, so that a folder that cannot be written to is noticed
-		// before somebody flashes the board for nothing.
-		if err := cfg.board.Flash.Save(c.Flash); err != nil {
-			return cfg, cli.Hint(err, "--flash names a file that may be written")
-		}
-	case c.Erased || c.Download:
-		if cfg.board.Flash, err = board.NewFlash(nil, size); err != nil {
+	if c.Flash == "" && (c.Erased || c.Download) {
+		var err error
+		if cfg.board.Flash, err = board.NewFlash(nil, c.SizeMB<<20); err != nil {
 			return cfg, err
 		}
 	}
 	cfg.world = &board.World{Points: []board.AccessPoint{{SSID: c.SSID, Password: c.Password}}}
 	cfg.firmware = board.FirmwareConfig{Speed: c.Speed, Seed: c.Seed}
 	return cfg, nil
+}
+
+// keep takes the file of --flash and reads it; without one it has nothing to do.
+func (c *boardCmd) keep(ctx context.Context, cfg *deviceConfig) (_ *flashFile, err error) {
+	if c.Flash == "" {
+		return nil, nil
+	}
+	kept, err := takeFlashFile(ctx, c.Flash, "rig board")
+	if err != nil {
+		return nil, err
+	}
+	if cfg.board.Flash, err = kept.load(c.SizeMB << 20); err != nil {
+		return nil, errors.Join(cli.Hint(err, "--size must be that of the file"), kept.release())
+	}
+	// Written now, so that a folder that cannot be written to is noticed before
+	// somebody flashes the board for nothing.
+	if err := cfg.board.Flash.Save(c.Flash); err != nil {
+		return nil, errors.Join(cli.Hint(err, "--flash names a file that may be written"), kept.release())
+	}
+	return kept, nil
 }

@@ -42,18 +42,25 @@ func finder() serial.Finder {
 // openSim opens the port of a new simulated board. sim: alone has the demo
 // application in its flash; sim:FILE keeps the flash in a file, so that the
 // next command finds what this one wrote.
-func openSim(_ context.Context, file string) (hil.Port, error) {
+func openSim(ctx context.Context, file string) (_ hil.Port, err error) {
 	cfg := deviceConfig{
 		board:    board.Config{Seed: 1, FlashFile: file},
 		firmware: board.FirmwareConfig{Speed: 1, Seed: 1},
 		world:    new(board.World),
 	}
+	var kept *flashFile
 	if file != "" {
-		flash, err := board.LoadFlash(file, 4<<20)
-		if err != nil {
+		if kept, err = takeFlashFile(ctx, file, ""); err != nil {
 			return nil, err
 		}
-		cfg.board.Flash = flash
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, kept.release())
+			}
+		}()
+		if cfg.board.Flash, err = kept.load(4 << 20); err != nil {
+			return nil, err
+		}
 	}
 	d, err := newDevice(cfg)
 	if err != nil {
@@ -63,20 +70,23 @@ func openSim(_ context.Context, file string) (hil.Port, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	return &simPort{wire, d}, nil
+	return &simPort{wire, d, kept}, nil
 }
 
 // simPort is the cable to a simulated board that lives as long as the cable.
 type simPort struct {
 	*board.Wire
 	device *device
+	kept   *flashFile
 }
 
 // Discard implements [hil.Port].
 func (p *simPort) Discard() error { return p.Purge() }
 
 // Close implements [hil.Port].
-func (p *simPort) Close() error { return errors.Join(p.Wire.Close(), p.device.close()) }
+func (p *simPort) Close() error {
+	return errors.Join(p.Wire.Close(), p.device.close(), p.kept.release())
+}
 
 // stableName is a name of the same board that survives unplugging, which
 // ttyUSB0 does not.
