@@ -93,10 +93,12 @@ func TestClosedLoop(t *testing.T) {
 	flashWith(t, link, boardcfg.Config{
 		SSID: "home", Password: "correct horse", Host: "127.0.0.1", Port: uint16(addr.Port),
 		Token: token, CA: string(ca.RootPEM), Interval: 200 * time.Millisecond, Name: "porch",
+	}, func() {
+		// Asked while the port is open: some time after it closes, the board boots.
+		if n := bus.Snapshot().Accepted; n != 0 {
+			t.Fatalf("%d frames came from a board in download mode", n)
+		}
 	})
-	if n := bus.Snapshot().Accepted; n != 0 {
-		t.Fatalf("%d frames came from a board in download mode", n)
-	}
 
 	client, err := rfc2217.Dial(t.Context(), d.serial.Addr().String(), rfc2217.ClientConfig{})
 	if err != nil {
@@ -143,8 +145,10 @@ func TestClosedLoop(t *testing.T) {
 }
 
 // flashWith writes bootloader, partition table, settings and application with
-// the foreign flasher.
-func flashWith(t *testing.T, device string, cfg boardcfg.Config) {
+// the foreign flasher, and looks around before it closes the port. The flasher's
+// patience is in real time and short, so on a machine that is busy it may need
+// another try; what it does on a quiet one is held by internal/conformance.
+func flashWith(t *testing.T, device string, cfg boardcfg.Config, look func()) {
 	t.Helper()
 	must := func(b []byte, err error) []byte {
 		t.Helper()
@@ -169,13 +173,27 @@ func flashWith(t *testing.T, device string, cfg boardcfg.Config) {
 		{Data: espimage.BootSlot(0).Bytes(), Offset: espimage.OTADataOffset},
 		{Data: must(espimage.DemoApp("2.3.4")), Offset: espimage.AppOffset},
 	}
-	f, err := espflasher.New(device, espflasher.DefaultOptions())
-	if err != nil {
-		t.Fatal(err)
+	write := func() error {
+		f, err := espflasher.New(device, espflasher.DefaultOptions())
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := f.FlashImages(images, nil); err != nil {
+			return err
+		}
+		look()
+		return nil
 	}
-	defer f.Close()
-	if err := f.FlashImages(images, nil); err != nil {
-		t.Fatal(err)
+	for try := 1; ; try++ {
+		err := write()
+		if err == nil {
+			return
+		}
+		if try == 3 {
+			t.Fatalf("the foreign flasher failed %d times: %v", try, err)
+		}
+		t.Logf("try %d of the foreign flasher: %v", try, err)
 	}
 }
 
