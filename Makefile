@@ -17,6 +17,9 @@ help: ## list the targets
 	@echo
 	@echo "  PORT=$(PORT) HTTP_PORT=$(HTTP_PORT) ADMIN_PORT=$(ADMIN_PORT) choose the ports, ARGS=\"…\" adds flags: make sim ARGS=\"--source DIR\""
 
+# A Ctrl-C that ends one of these also ends make, which then reports 130 for
+# itself whatever the program said: that is make's own rule, and no recipe can
+# change it. bin/rig and bin/porthole end with 0.
 sim: ## run server, simulated camera and demo page on this machine
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
 	@exec bin/rig sim --port $(PORT) --http-port $(HTTP_PORT) --admin-port $(ADMIN_PORT) --serial 127.0.0.1:$(SERIAL_PORT) $(ARGS)
