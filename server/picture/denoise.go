@@ -2,6 +2,7 @@ package picture
 
 import (
 	"image"
+	"slices"
 
 	"porthole/internal/dct"
 )
@@ -46,6 +47,13 @@ const (
 	// manyFlips of half a dead zone make a block unsettled.
 	manyFlips = 6
 )
+
+// clone returns a copy that shares nothing that changes.
+func (d *Denoiser) clone() *Denoiser {
+	c := *d
+	c.state, c.age, c.change = slices.Clone(d.state), slices.Clone(d.age), slices.Clone(d.change)
+	return &c
+}
 
 // setSteps makes the dead zone for a camera's quantisation steps.
 func (d *Denoiser) setSteps(steps Steps) {

@@ -6,7 +6,8 @@ import "image"
 // the camera's automatic exposure does, the lamp and the time of day leave less
 // of a trace, and a moment does not flicker. The zero value is ready.
 type Gain struct {
-	now int // 1<<16 is no change; 0 before the first picture
+	now  int   // 1<<16 is no change; 0 before the first picture
+	mean uint8 // of the last picture, before the gain
 }
 
 const (
@@ -22,8 +23,35 @@ func (a *Gain) Apply(g *image.Gray, mean uint8) {
 	want := min(max(ratio(canonicalMean, max(int(mean), 1)), gainLeast), gainMost)
 	if a.now == 0 {
 		a.now = want
+	}
+	a.step(g, mean, want)
+}
+
+// Return is Apply without a canonical mean: the gain returns to none.
+func (a *Gain) Return(g *image.Gray, mean uint8) {
+	if a.now == 0 {
+		a.now = gainOne
+	}
+	a.step(g, mean, gainOne)
+}
+
+// Join sets the gain so that a picture with the given mean comes out as bright
+// as the last one did, as far as the limits of the gain allow.
+func (a *Gain) Join(mean uint8) {
+	if a.now != 0 {
+		a.now = min(max(a.now*max(int(a.mean), 1)/max(int(mean), 1), gainLeast), gainMost)
+	}
+}
+
+func (a *Gain) step(g *image.Gray, mean uint8, want int) {
+	a.mean = mean
+	if d := want - a.now; d > -1<<gainShift && d < 1<<gainShift {
+		a.now = want
 	} else {
-		a.now += (want - a.now) >> gainShift
+		a.now += d >> gainShift
+	}
+	if a.now == gainOne {
+		return
 	}
 	var table [256]uint8
 	for v := range table {

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"math/rand/v2"
 	"sync"
 )
 
@@ -17,6 +18,7 @@ type Pipeline struct {
 	gain     Gain
 	denoiser *Denoiser
 	encoder  *Encoder
+	saved    []state // before a frame that can be revoked; one or none
 }
 
 // New returns a pipeline for cfg, or an error that says what is wrong with it.
@@ -47,12 +49,27 @@ func PassThrough() *Pipeline { return &Pipeline{through: true} }
 // Masked reports whether anything is painted over.
 func (p *Pipeline) Masked() bool { return p.masks.cell != nil }
 
+// Manner is how a frame is rendered beyond what the configuration says.
+type Manner struct {
+	// Join says that the frame before was from another time. The brightness goes
+	// on where it was, and returns over some frames to what it would be.
+	Join bool
+	// Grain, if set, makes every picture differ from all others by an amount
+	// that nobody sees.
+	Grain *rand.Rand
+	// Revocable frames can be taken back by [Pipeline.Revoke].
+	Revocable bool
+}
+
 // Render makes the public picture of an admitted frame. Gain and denoiser go on
 // from the frame rendered before, so frames are rendered in the order in which
 // they are published, each once. The error is an *Error, and only possible for
 // frames that another pipeline admitted: its masks are added to theirs, which
 // may be impossible. A refused frame changes nothing.
-func (p *Pipeline) Render(a *Admitted) (*Result, error) {
+func (p *Pipeline) Render(a *Admitted) (*Result, error) { return p.RenderIn(a, Manner{}) }
+
+// RenderIn is Render in a manner.
+func (p *Pipeline) RenderIn(a *Admitted, m Manner) (*Result, error) {
 	a, err := p.own(a)
 	if err != nil {
 		return nil, err
@@ -62,17 +79,55 @@ func (p *Pipeline) Render(a *Admitted) (*Result, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.saved = p.saved[:0]
+	if m.Revocable {
+		p.save()
+	}
 	r := &Result{Mean: a.mean, Moving: 1000}
 	g := Downscale(Crop(a.gray, p.cfg.Crop), p.cfg.Width)
+	if m.Join {
+		p.gain.Join(r.Mean)
+	}
 	if p.cfg.Normalize {
 		p.gain.Apply(g, r.Mean)
+	} else {
+		p.gain.Return(g, r.Mean)
 	}
 	if p.denoiser != nil {
 		r.Moving = p.denoiser.Apply(g, a.steps)
+	}
+	if m.Grain != nil {
+		sprinkle(g, m.Grain, int(p.encoder.table[0]))
 	}
 	if r.JPEG, err = p.encoder.Encode(g); err != nil {
 		return nil, err
 	}
 	r.Picture, r.Width, r.Height = g, g.Rect.Dx(), g.Rect.Dy()
 	return r, nil
+}
+
+// state is what a frame changes for the frames after it.
+type state struct {
+	gain     Gain
+	denoiser *Denoiser
+}
+
+func (p *Pipeline) save() {
+	s := state{gain: p.gain}
+	if p.denoiser != nil {
+		s.denoiser = p.denoiser.clone()
+	}
+	p.saved = append(p.saved, s)
+}
+
+// Revoke takes back the frame rendered last, if it was revocable: what comes
+// after it is as if it had never been.
+func (p *Pipeline) Revoke() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.saved) == 0 {
+		return
+	}
+	p.gain, p.denoiser = p.saved[0].gain, p.saved[0].denoiser
+	p.saved = p.saved[:0]
 }
