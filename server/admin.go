@@ -15,7 +15,9 @@ import (
 // not know, so it belongs on a listener that the public cannot reach.
 //
 //	GET /admin/truth       what the public is really shown, as [Truth]
-//	GET /admin/upload.jpg  the newest accepted upload, byte for byte as received; where there are masks, masked
+//	GET /admin/upload.jpg  the newest accepted upload, byte for byte as received; where there are masks, masked;
+//	                       of the public camera, or of ?camera=NAME
+//	GET /admin/cameras     the cameras, as a list of [CameraInfo]
 //	GET /admin/events      what happens, as JSON lines; the first is the state so far
 //	GET /admin/commands    what can be asked for
 //	POST /admin/commands   ask for it, as JSON
@@ -32,30 +34,58 @@ func (s *Server) Admin() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(s.Truth())
 	})
-	mux.HandleFunc("GET /admin/upload.jpg", func(w http.ResponseWriter, _ *http.Request) {
-		u := s.received.Load()
-		if u == nil {
-			(&problem{http.StatusNotFound, "no upload yet", "no camera has sent a good frame since the server started"}).serve(w)
-			return
-		}
-		jpeg, err := u.jpeg()
-		if err != nil {
-			s.cfg.Log.Error("upload not encoded", "error", err)
-			(&problem{http.StatusInternalServerError, "the upload could not be encoded", "see the server's log"}).serve(w)
-			return
-		}
-		h := w.Header()
-		h["Content-Type"] = typeJPEG
-		h["Cache-Control"] = noStore
-		h.Set("Content-Length", strconv.Itoa(len(jpeg)))
-		h.Set("Porthole-Sequence", strconv.FormatUint(u.seq, 10))
-		w.Write(jpeg)
+	mux.HandleFunc("GET /admin/upload.jpg", s.handleReceived)
+	mux.HandleFunc("GET /admin/cameras", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Cache-Control"] = noStore
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(s.Cameras())
 	})
 	mux.HandleFunc("GET /admin/events", s.handleEvents)
 	mux.HandleFunc("GET /admin/commands", s.handleCommands)
 	mux.HandleFunc("POST /admin/commands", s.handleCommand)
 	mux.HandleFunc("GET /healthz", s.handleHealth)
 	return http.NewCrossOriginProtection().Handler(ownPagesOnly(s.adminOnly(mux)))
+}
+
+// handleReceived sends the newest frame of a camera.
+func (s *Server) handleReceived(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("camera")
+	if name == "" {
+		name = s.publicCamera()
+	}
+	if s.tokens.Load().Active(name) == 0 {
+		(&problem{http.StatusNotFound, fmt.Sprintf("no camera %.40q", name), "GET /admin/cameras lists them"}).serve(w)
+		return
+	}
+	u := s.camera(name).kept()
+	if u == nil {
+		(&problem{http.StatusNotFound, "no upload yet", "this camera has not sent a good frame since the server started"}).serve(w)
+		return
+	}
+	jpeg, err := u.received, error(nil)
+	if jpeg == nil {
+		jpeg, err = s.masked(u)
+	}
+	if err != nil {
+		s.cfg.Log.Error("upload not encoded", "error", err)
+		(&problem{http.StatusInternalServerError, "the upload could not be encoded", "see the server's log"}).serve(w)
+		return
+	}
+	h := w.Header()
+	h["Content-Type"] = typeJPEG
+	h["Cache-Control"] = noStore
+	h.Set("Content-Length", strconv.Itoa(len(jpeg)))
+	h.Set("Porthole-Sequence", strconv.FormatUint(u.seq, 10))
+	w.Write(jpeg)
+}
+
+// masked returns a frame as a file, under the masks there are now.
+func (s *Server) masked(u *upload) ([]byte, error) {
+	a, err := s.pipeline.Load().Adopt(u.admitted)
+	if err != nil {
+		return nil, err
+	}
+	return a.JPEG()
 }
 
 // ownPagesOnly refuses what a browser sends for a page of another site, also by

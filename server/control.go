@@ -112,7 +112,7 @@ func (s *Server) SetOrder(o Order) error {
 // drop forgets what was taken from the camera and is not public.
 func (s *Server) drop() {
 	s.accepted.take()
-	s.received.Store(nil)
+	s.camera(s.publicCamera()).forget()
 }
 
 func orderNames() string {

@@ -43,7 +43,7 @@ func TestOrders(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if kept := s.received.Load() != nil; kept != tt.keepsLast {
+				if kept := s.camera("cam").kept() != nil; kept != tt.keepsLast {
 					t.Errorf("newest upload kept: %v", kept)
 				}
 				tt.end(s.Server)
@@ -66,12 +66,10 @@ func TestCutDropsWhatArrives(t *testing.T) {
 	u := &upload{seq: 1, era: s.control.now()}
 	s.cut(false)
 	s.cut(true)
-	s.take(u)
-	if s.accepted.take() != nil || s.received.Load() != nil {
+	if s.take(u) || s.accepted.take() != nil {
 		t.Error("a frame from before the cut was kept")
 	}
-	s.take(&upload{seq: 2, era: s.control.now()})
-	if s.accepted.take() == nil || s.received.Load() == nil {
+	if !s.take(&upload{seq: 2, era: s.control.now()}) || s.accepted.take() == nil {
 		t.Error("a frame from after the cut was not kept")
 	}
 }

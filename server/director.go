@@ -36,14 +36,6 @@ type upload struct {
 	at       time.Time
 }
 
-// jpeg returns the frame for the private side: as it arrived, or masked.
-func (u *upload) jpeg() ([]byte, error) {
-	if u.received != nil {
-		return u.received, nil
-	}
-	return u.admitted.JPEG()
-}
-
 // mailbox holds the newest upload for the director. A newer one replaces one
 // that was not taken yet, so that ingest never waits.
 type mailbox struct {
@@ -74,15 +66,10 @@ func (m *mailbox) take() *upload {
 	return u
 }
 
-// take hands a frame over to the director and to the admin side, unless nothing
-// of the camera may be taken.
-func (s *Server) take(u *upload) {
-	s.control.keep(u.era, func() {
-		if old := s.received.Load(); old == nil || old.seq < u.seq {
-			s.received.Store(u)
-		}
-		s.accepted.put(u)
-	})
+// take hands a frame over to the director, unless nothing of the camera may be
+// taken.
+func (s *Server) take(u *upload) bool {
+	return s.control.keep(u.era, func() { s.accepted.put(u) })
 }
 
 // Direct decides what the public is shown, until ctx ends: every accepted frame

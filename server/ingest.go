@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,34 +21,120 @@ import (
 // multipart delimiters, headers and small fields that browsers and curl add.
 const envelope = 16 << 10
 
+// IngestConfig says which uploads are taken and what boards are told.
+type IngestConfig struct {
+	// Camera is the name of the camera whose frames feed the site; "" for the
+	// first of Tokens. The newest frame of others is kept for the private side.
+	Camera string
+	// Interval is the time from frame to frame that boards are asked to keep, in
+	// whole milliseconds; 0 leaves theirs to them.
+	Interval time.Duration
+	// Decoders is how many frames may be decoded at the same time (default 1).
+	Decoders int
+}
+
+// check fills in defaults.
+func (c *IngestConfig) check(tokens *Tokens) error {
+	switch {
+	case c.Interval < 0 || c.Interval > maxInterval:
+		return fmt.Errorf("interval %v of uploads is not between 0 and %v", c.Interval, maxInterval)
+	case c.Decoders < 0:
+		return fmt.Errorf("%d decoders", c.Decoders)
+	case c.Camera != "" && tokens.Active(c.Camera) == 0:
+		return fmt.Errorf("no token of the public camera %q", c.Camera)
+	}
+	c.Decoders = max(c.Decoders, 1)
+	return nil
+}
+
+// maxInterval between two frames is what a board's timer is good for.
+const maxInterval = time.Hour
+
+// receipt is the outcome of an upload that was taken.
+type receipt struct {
+	camera *camera
+	seq    uint64  // of the camera's newest frame
+	frame  *upload // nil if it was not used
+}
+
 func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	u, p := s.ingest(w, r)
+	got, p := s.ingest(w, r)
 	dropTail(w)
 	if p != nil {
-		s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Rejected, Status: p.status, Text: p.Error})
-		s.cfg.Log.Info("upload refused", "status", p.status, "error", p.Error)
-		// What is left of the body is not worth reading. Without this the
-		// answer would wait for it (esp32-wire 1.4).
-		w.Header().Set("Connection", "close")
-		p.serve(w)
+		p.close(w)
 		return
 	}
-	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Accepted, Name: u.camera, Frame: event.FrameInfo{
-		Seq: u.seq, Bytes: u.bytes, Width: u.admitted.Size().X, Height: u.admitted.Size().Y, Took: time.Since(start)}})
-	w.Header()["Cache-Control"] = noStore
-	w.Header().Set("Content-Type", "text/plain")
-	io.WriteString(w, "Success\n")
+	if u := got.frame; u != nil {
+		s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Accepted, Name: got.camera.name, Frame: event.FrameInfo{
+			Seq: u.seq, Bytes: u.bytes, Width: u.admitted.Size().X, Height: u.admitted.Size().Y, Took: time.Since(start)}})
+	}
+	s.reply(w, r, got)
 }
 
 // ingest takes one upload in: who, how much, what, in this order, so that the
 // cheapest check refuses first and nothing is read for a stranger.
-func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *problem) {
-	camera, p := s.authenticate(r)
+func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (receipt, *problem) {
+	name, p := s.authenticate(r)
 	if p != nil {
-		return nil, p
+		return receipt{}, s.refuse(r, p)
+	}
+	c := s.camera(name)
+	number, back := c.begin()
+	if back && name == s.publicCamera() {
+		s.cut(true)
 	}
 	era := s.control.now()
+	u, p := s.read(w, r)
+	if p != nil {
+		s.loud(p)
+		return receipt{}, p
+	}
+	u.camera, u.era = name, era
+	public := name == s.publicCamera()
+	admitted, p := s.decode(r, u.received, public)
+	if p != nil {
+		s.loud(p)
+		return receipt{}, p
+	}
+	u.admitted = admitted
+	seq, ignored := c.take(u, number, s.cfg.Period, func() bool {
+		if !public {
+			return true
+		}
+		if s.pipeline.Load().Masked() {
+			u.received = nil // what is masked is kept nowhere
+		}
+		return s.take(u)
+	})
+	if ignored != "" {
+		s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Ignored, Name: name, Text: ignored, Frame: event.FrameInfo{Seq: seq, Bytes: u.bytes}})
+		return receipt{camera: c, seq: seq}, nil
+	}
+	return receipt{camera: c, seq: seq, frame: u}, nil
+}
+
+// refuse answers who has no valid token.
+func (s *Server) refuse(r *http.Request, p *problem) *problem {
+	p, loud := s.guard.refuse(r.Context(), s.clientAddr(r), p)
+	if loud {
+		s.loud(p)
+	}
+	return p
+}
+
+// loud tells the operator of a refused upload.
+func (s *Server) loud(p *problem) {
+	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Rejected, Status: p.status, Text: p.Error})
+	args := []any{"status", p.status, "error", p.Error}
+	if n := s.guard.unheard.Swap(0); n > 0 {
+		args = append(args, "more_before", n)
+	}
+	s.cfg.Log.Info("upload refused", args...)
+}
+
+// read takes the body of an upload in, within its limits.
+func (s *Server) read(w http.ResponseWriter, r *http.Request) (*upload, *problem) {
 	limit := s.cfg.Limits.WithDefaults()
 	if r.ContentLength > int64(limit.MaxBytes+envelope) {
 		return nil, tooLarge(limit)
@@ -71,26 +158,38 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (*upload, *probl
 	if missing := r.ContentLength - b.n; missing > int64(len("\r\n")) {
 		return nil, &problem{http.StatusUnprocessableEntity, fmt.Sprintf("upload is cut: %d of the announced %d bytes are missing", missing, r.ContentLength), "send Content-Length bytes; the multipart body ended before"}
 	}
-	admitted, err := s.admit(received, limit)
+	return &upload{received: received, bytes: len(received), at: time.Now()}, nil
+}
+
+// decodeWait is how long a frame waits for its turn to be decoded. All uploads
+// together take a second or two.
+const decodeWait = 5 * time.Second
+
+// decode decides by its content whether a frame may be shown. Masks, and the
+// size that they are made for, are those of the public camera.
+func (s *Server) decode(r *http.Request, jpeg []byte, public bool) (*picture.Admitted, *problem) {
+	patience, cancel := context.WithTimeout(r.Context(), decodeWait)
+	defer cancel()
+	select {
+	case s.decoders <- struct{}{}:
+		defer func() { <-s.decoders }()
+	case <-patience.Done():
+		return nil, &problem{http.StatusServiceUnavailable, "too many pictures to decode", "send it again later"}
+	}
+	limit := s.cfg.Limits.WithDefaults()
+	jpeg, info, err := clean(jpeg, limit)
 	if err != nil {
 		return nil, frameProblem(err)
 	}
-	u := &upload{seq: s.acceptSeq.Add(1), camera: camera, received: received, bytes: len(received), admitted: admitted, at: time.Now(), era: era}
-	if s.pipeline.Load().Masked() {
-		u.received = nil // what is masked is kept nowhere
+	pipeline := s.other
+	if public {
+		pipeline = s.pipeline.Load()
 	}
-	s.take(u)
-	return u, nil
-}
-
-// admit decides by its content whether a frame may be shown. The error is a
-// *frame.Error or a *picture.Error.
-func (s *Server) admit(jpeg []byte, limit frame.Limits) (*picture.Admitted, error) {
-	jpeg, info, err := clean(jpeg, limit)
+	admitted, err := pipeline.Admit(jpeg, info)
 	if err != nil {
-		return nil, err
+		return nil, frameProblem(err)
 	}
-	return s.pipeline.Load().Admit(jpeg, info)
+	return admitted, nil
 }
 
 // clean is [frame.Clean] with the info of what it returns.
@@ -110,7 +209,7 @@ func (s *Server) authenticate(r *http.Request) (camera string, _ *problem) {
 	case !strings.EqualFold(scheme, "Bearer"):
 		return "", &problem{http.StatusUnauthorized, "no bearer token", "write the word Bearer and a space before the token: Authorization: Bearer TOKEN"}
 	}
-	camera, ok := s.cfg.Tokens.Camera(strings.TrimSpace(token))
+	camera, ok := s.tokens.Load().Camera(strings.TrimSpace(token))
 	if !ok {
 		return "", &problem{http.StatusUnauthorized, "wrong token", "make one with: porthole token new"}
 	}

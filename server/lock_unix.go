@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -20,4 +21,18 @@ func lockFile(path string) (unlock func(), err error) {
 		return nil, fmt.Errorf("lock %q: %w", path, err)
 	}
 	return func() { f.Close() }, nil
+}
+
+// syncDir makes a rename in a folder survive the loss of power. File systems
+// that cannot are left alone.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
 }

@@ -14,6 +14,14 @@ type problem struct {
 	Hint   string `json:"hint"`
 }
 
+// close serves p to a client that may still be sending. What is left of its body
+// is not worth reading, and without this the answer would wait for it
+// (esp32-wire 1.4).
+func (p *problem) close(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	p.serve(w)
+}
+
 func (p *problem) serve(w http.ResponseWriter) {
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -32,4 +40,27 @@ func (p *problem) serve(w http.ResponseWriter) {
 	h["Cache-Control"] = noStore
 	w.WriteHeader(p.status)
 	w.Write(body)
+}
+
+// nowhere makes problems of the two plain answers of a mux: no such path, no
+// such method.
+type nowhere struct {
+	http.ResponseWriter
+	done bool
+}
+
+func (n *nowhere) WriteHeader(status int) {
+	n.done = true
+	p := &problem{status, "there is nothing here", "the paths are /latest, /status, /events, /upload and /"}
+	if status == http.StatusMethodNotAllowed {
+		p.Error, p.Hint = "not with this method", "use "+n.Header().Get("Allow")
+	}
+	p.serve(n.ResponseWriter)
+}
+
+func (n *nowhere) Write(text []byte) (int, error) {
+	if !n.done {
+		n.WriteHeader(http.StatusNotFound)
+	}
+	return len(text), nil
 }

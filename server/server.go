@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type Config struct {
 	Offline time.Duration
 	// Limits apply to every uploaded frame.
 	Limits frame.Limits
+	// Ingest says which uploads are taken.
+	Ingest IngestConfig
 	// Pipeline makes the public picture of every frame, live or recorded; nil
 	// for one without masks, crop or scaling. The server takes it over. Only
 	// [picture.PassThrough] lets uploaded bytes through.
@@ -80,9 +83,15 @@ type Server struct {
 	publisher *publisher
 	pipeline  atomic.Pointer[picture.Pipeline]
 	current   atomic.Pointer[publication]
-	received  atomic.Pointer[upload] // the newest accepted upload, for the admin side
-	acceptSeq atomic.Uint64
 	truth     atomic.Pointer[Truth]
+
+	tokens   atomic.Pointer[Tokens]
+	guard    *guard
+	decoders chan struct{}     // one token per picture being decoded
+	other    *picture.Pipeline // of cameras that the public does not see
+
+	camerasMu sync.Mutex
+	cameras   map[string]*camera
 }
 
 // New returns a server for cfg, or an error that says which field is wrong.
@@ -108,6 +117,13 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if err := cfg.Ingest.check(cfg.Tokens); err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
+	other, err := picture.New(picture.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
 	publisher, err := newPublisher()
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
@@ -119,7 +135,12 @@ func New(cfg Config) (*Server, error) {
 		accepted:  mailbox{wake: make(chan struct{}, 1)},
 		control:   control{wake: make(chan struct{}, 1), order: Auto},
 		publisher: publisher,
+		guard:     newGuard(),
+		decoders:  make(chan struct{}, cfg.Ingest.Decoders),
+		other:     other,
+		cameras:   make(map[string]*camera),
 	}
+	s.tokens.Store(cfg.Tokens)
 	if cfg.Pipeline == nil {
 		if cfg.Pipeline, err = picture.New(picture.Config{}); err != nil {
 			return nil, fmt.Errorf("create server: %w", err)
@@ -128,6 +149,7 @@ func New(cfg Config) (*Server, error) {
 	s.pipeline.Store(cfg.Pipeline)
 	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now(), Order: Auto})
 	s.public.HandleFunc("POST /upload", s.handleUpload)
+	s.public.HandleFunc("POST /camera", s.handleCamera)
 	s.public.HandleFunc("GET /latest", s.handleLatest)
 	s.public.HandleFunc("GET /latest.jpg", s.handleLatest)
 	s.public.HandleFunc("GET /status", s.handleStatus)
@@ -140,6 +162,10 @@ func New(cfg Config) (*Server, error) {
 // ServeHTTP answers the public side.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if h, pattern := s.public.Handler(r); pattern == "" {
+		h.ServeHTTP(&nowhere{ResponseWriter: w}, r)
+		return
+	}
 	s.public.ServeHTTP(w, r)
 }
 

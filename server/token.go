@@ -13,7 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +22,9 @@ const (
 	maxTokens    = 64
 	maxTokenName = 32
 	maxTokenFile = 64 << 10
+	// maxActive tokens of one camera: the one on the board, and its successor
+	// until that is on the board too.
+	maxActive = 2
 )
 
 // Tokens knows the hash of every upload token and which camera it belongs to.
@@ -29,8 +32,9 @@ const (
 //
 //	camera-name sha256:64-hex-digits
 //
-// with empty lines and lines that start with # ignored. It is immutable and
-// safe for concurrent use.
+// with empty lines and lines that start with # ignored. A camera may have two,
+// the older one first, so that a token can be replaced without a gap. It is
+// immutable and safe for concurrent use.
 type Tokens struct {
 	entries []tokenEntry
 }
@@ -81,16 +85,38 @@ func ReadTokens(r io.Reader) (*Tokens, error) {
 			// The line is not quoted: it may hold a token pasted by mistake.
 			return nil, fmt.Errorf("read tokens: line %d: %w", n, err)
 		}
-		if len(t.entries) == maxTokens {
-			return nil, fmt.Errorf("read tokens: line %d: more than %d tokens", n, maxTokens)
+		if err := t.add(e); err != nil {
+			return nil, fmt.Errorf("read tokens: line %d: %w", n, err)
 		}
-		t.entries = append(t.entries, e)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
 	return t, nil
 }
+
+func (t *Tokens) add(e tokenEntry) error {
+	if len(t.entries) == maxTokens {
+		return fmt.Errorf("more than %d tokens", maxTokens)
+	}
+	active := 1
+	for _, other := range t.entries {
+		if other.hash == e.hash {
+			return fmt.Errorf("the token of camera %q again: each has one camera", other.name)
+		}
+		if other.name == e.name {
+			active++
+		}
+	}
+	if active > maxActive {
+		return fmt.Errorf("%w %q", ErrTooManyActive, e.name)
+	}
+	t.entries = append(t.entries, e)
+	return nil
+}
+
+// ErrTooManyActive means that a camera has two tokens already.
+var ErrTooManyActive = errors.New("more than 2 tokens of camera")
 
 func parseTokenLine(line string) (e tokenEntry, err error) {
 	name, digest, ok := strings.Cut(line, " ")
@@ -140,6 +166,27 @@ func (t *Tokens) Camera(token string) (name string, ok bool) {
 // Len returns how many tokens are known.
 func (t *Tokens) Len() int { return len(t.entries) }
 
+// Cameras returns the names of the cameras, each once, in the order of the file.
+func (t *Tokens) Cameras() []string {
+	var names []string
+	for _, e := range t.entries {
+		if !slices.Contains(names, e.name) {
+			names = append(names, e.name)
+		}
+	}
+	return names
+}
+
+// Active returns how many tokens a camera has.
+func (t *Tokens) Active(camera string) (n int) {
+	for _, e := range t.entries {
+		if e.name == camera {
+			n++
+		}
+	}
+	return n
+}
+
 // LoadTokens reads the token file.
 func LoadTokens(path string) (*Tokens, error) {
 	f, err := os.Open(path)
@@ -155,64 +202,94 @@ func LoadTokens(path string) (*Tokens, error) {
 }
 
 // AddToken makes a token for the camera name, appends its hash to the file at
-// path and returns the token. The file is replaced as a whole, so that a crash
-// leaves either the old or the new one; a new file is readable by its owner only,
-// an old one keeps its mode. Several processes may add tokens at once.
+// path and returns the token. A camera that has two already wraps
+// ErrTooManyActive. A new file is readable by its owner only.
 func AddToken(path, name string) (token string, err error) {
 	if err := checkTokenName(name); err != nil {
 		return "", fmt.Errorf("add token: %w", err)
 	}
-	unlock, err := lockFile(path + ".lock")
-	if err != nil {
-		return "", fmt.Errorf("add token: %w", err)
-	}
-	defer unlock()
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("add token: %w", err)
-	}
 	token = NewToken()
 	sum := sha256.Sum256([]byte(token))
-	content := bytes.TrimRight(old, "\n")
-	if len(content) > 0 {
-		content = append(content, '\n')
-	}
-	content = fmt.Appendf(content, "%s sha256:%x\n", name, sum)
-	if _, err := ReadTokens(bytes.NewReader(content)); err != nil {
-		return "", fmt.Errorf("add token to %q: %w", path, err)
-	}
-	if err := replaceFile(path, content); err != nil {
+	err = changeTokens(path, func(old []byte) ([]byte, error) {
+		if tokens, err := ReadTokens(bytes.NewReader(old)); err != nil {
+			return nil, err
+		} else if tokens.Active(name) >= maxActive {
+			return nil, fmt.Errorf("%w %q", ErrTooManyActive, name)
+		}
+		// Behind the camera's other one, so that the order of cameras stays.
+		added := fmt.Appendf(nil, "%s sha256:%x\n", name, sum)
+		var content []byte
+		for line := range bytes.Lines(old) {
+			content = append(append(content, bytes.TrimRight(line, "\r\n")...), '\n')
+			if e, err := parseTokenLine(strings.TrimSpace(string(line))); err == nil && e.name == name {
+				content, added = append(content, added...), nil
+			}
+		}
+		return append(content, added...), nil
+	})
+	if err != nil {
 		return "", fmt.Errorf("add token: %w", err)
 	}
 	return token, nil
 }
 
-// replaceFile writes a private file by writing another one beside it and
-// renaming it.
-func replaceFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+// RetireTokens takes tokens of a camera out of the file at path: the older one
+// of two, or all of them. It returns how many it took; to leave a camera without
+// any is an error unless all is set.
+func RetireTokens(path, name string, all bool) (n int, err error) {
+	err = changeTokens(path, func(old []byte) ([]byte, error) {
+		tokens, err := ReadTokens(bytes.NewReader(old))
+		if err != nil {
+			return nil, err
+		}
+		switch active := tokens.Active(name); {
+		case active == 0:
+			return nil, fmt.Errorf("%w %q", ErrNoToken, name)
+		case active == 1 && !all:
+			return nil, fmt.Errorf("%w %q", ErrLastToken, name)
+		}
+		var content []byte
+		for line := range bytes.Lines(old) {
+			e, err := parseTokenLine(strings.TrimSpace(string(line)))
+			if err == nil && e.name == name && (all || n == 0) {
+				n++
+				continue
+			}
+			content = append(content, line...)
+		}
+		return content, nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("retire token: %w", err)
+	}
+	return n, nil
+}
+
+// Why RetireTokens takes nothing.
+var (
+	ErrLastToken = errors.New("this is the only token of camera")
+	ErrNoToken   = errors.New("no token of camera")
+)
+
+// changeTokens replaces the token file as a whole, so that a crash leaves either
+// the old or the new one; an old one keeps its mode. Several processes may
+// change it at once. What does not read back is not written.
+func changeTokens(path string, change func(old []byte) ([]byte, error)) error {
+	unlock, err := lockFile(path + ".lock")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(content); err != nil {
+	defer unlock()
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if st, statErr := os.Stat(path); statErr == nil {
-		if err = f.Chmod(st.Mode().Perm()); err != nil {
-			return err
-		}
+	content, err := change(old)
+	if err != nil {
+		return fmt.Errorf("token file %q: %w", path, err)
 	}
-	if err = f.Sync(); err != nil {
-		return err
+	if _, err := ReadTokens(bytes.NewReader(content)); err != nil {
+		return fmt.Errorf("token file %q: %w", path, err)
 	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return replaceFile(path, content)
 }

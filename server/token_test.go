@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,7 +61,7 @@ func TestAddTokenAtOnce(t *testing.T) {
 	for i := range made {
 		wg.Go(func() {
 			var err error
-			if made[i], err = AddToken(path, "cam"); err != nil {
+			if made[i], err = AddToken(path, fmt.Sprintf("cam%d", i/2)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -89,6 +91,12 @@ func TestNewToken(t *testing.T) {
 
 func TestReadTokens(t *testing.T) {
 	hash := "sha256:" + strings.Repeat("0f", 32)
+	lines := func(n int, name string) (file string) {
+		for i := range n {
+			file += fmt.Sprintf(name+" sha256:%064x\n", i/2, i)
+		}
+		return file
+	}
 	for _, tt := range []struct {
 		name, file string
 		n          int // tokens, -1 for an error
@@ -97,14 +105,18 @@ func TestReadTokens(t *testing.T) {
 		{"comments", "# one\n\n  \ncam " + hash + "\n", 1},
 		{"no newline at the end", "cam " + hash, 1},
 		{"upper case", "cam " + strings.ToUpper(hash[:7]) + hash[7:], -1},
-		{"two cameras", "a " + hash + "\nb " + hash + "\n", 2},
+		{"two cameras", "a " + hash + "\nb sha256:" + strings.Repeat("f0", 32) + "\n", 2},
+		{"one token for two cameras", "a " + hash + "\nb " + hash + "\n", -1},
+		{"one token twice", "a " + hash + "\na " + hash + "\n", -1},
+		{"two tokens of a camera", lines(2, "a%d"), 2},
+		{"three tokens of a camera", lines(2, "a%d") + "a0 " + hash, -1},
 		{"no name", hash, -1},
 		{"bare token", "cam abcdef", -1},
 		{"short hash", "cam sha256:00", -1},
 		{"not hex", "cam sha256:" + strings.Repeat("zz", 32), -1},
 		{"name with a slash", "a/b " + hash, -1},
-		{"too many", strings.Repeat("cam "+hash+"\n", maxTokens+1), -1},
-		{"as many as allowed", strings.Repeat("cam "+hash+"\n", maxTokens), maxTokens},
+		{"too many", lines(maxTokens+1, "cam%d"), -1},
+		{"as many as allowed", lines(maxTokens, "cam%d"), maxTokens},
 		{"too large", strings.Repeat("#", maxTokenFile+1), -1},
 		{"large with short lines", strings.Repeat("#\n", maxTokenFile), -1},
 	} {
@@ -117,6 +129,60 @@ func TestReadTokens(t *testing.T) {
 				t.Errorf("the error shows what may be a token: %v", err)
 			}
 		})
+	}
+}
+
+// TestRotation: a camera gets its second token while the first still works, and
+// then loses the first.
+func TestRotation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, []byte("# my cameras\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	add := func(name string) string {
+		t.Helper()
+		token, err := AddToken(path, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	first, other, second := add("porch"), add("desk"), add("porch")
+	if _, err := AddToken(path, "porch"); !errors.Is(err, ErrTooManyActive) {
+		t.Errorf("a third token: %v", err)
+	}
+	known := func(want map[string]string) {
+		t.Helper()
+		tokens, err := LoadTokens(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{first, other, second} {
+			if name, ok := tokens.Camera(token); name != want[token] || ok != (name != "") {
+				t.Errorf("camera %q, want %q", name, want[token])
+			}
+		}
+		if tokens.Len() != len(want) {
+			t.Errorf("%d tokens, want %d", tokens.Len(), len(want))
+		}
+	}
+	known(map[string]string{first: "porch", other: "desk", second: "porch"})
+	if n, err := RetireTokens(path, "porch", false); n != 1 || err != nil {
+		t.Errorf("retired %d, %v", n, err)
+	}
+	known(map[string]string{other: "desk", second: "porch"})
+	if _, err := RetireTokens(path, "porch", false); !errors.Is(err, ErrLastToken) {
+		t.Errorf("the last token: %v", err)
+	}
+	if _, err := RetireTokens(path, "garden", true); !errors.Is(err, ErrNoToken) {
+		t.Errorf("a camera without tokens: %v", err)
+	}
+	if n, err := RetireTokens(path, "desk", true); n != 1 || err != nil {
+		t.Errorf("retired %d, %v", n, err)
+	}
+	known(map[string]string{second: "porch"})
+	if content, _ := os.ReadFile(path); !strings.HasPrefix(string(content), "# my cameras\n") {
+		t.Errorf("the comment is gone: %q", content)
 	}
 }
 

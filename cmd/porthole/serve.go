@@ -131,13 +131,9 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 }
 
 func (c *serveCmd) loadTokens() (*server.Tokens, error) {
-	path, err := tokenFile(c.Tokens)
+	tokens, path, err := readTokens(c.Tokens)
 	if err != nil {
 		return nil, err
-	}
-	tokens, err := server.LoadTokens(path)
-	if err != nil {
-		return nil, cli.Hint(err, "make a token first: porthole token new --tokens "+path)
 	}
 	if tokens.Len() == 0 {
 		return nil, cli.Hint(fmt.Errorf("token file %q is empty, so no camera could upload", path), "make a token first: porthole token new --tokens "+path)

@@ -14,7 +14,9 @@ import (
 )
 
 type tokenCmd struct {
-	New tokenNewCmd `cmd:"" help:"Make a token for a camera, store its hash, and print it once."`
+	New    tokenNewCmd    `cmd:"" help:"Make a token for a camera, store its hash, and print it once."`
+	List   tokenListCmd   `cmd:"" help:"List the cameras and how many tokens each has."`
+	Retire tokenRetireCmd `cmd:"" help:"Make the older of a camera's two tokens invalid."`
 }
 
 type tokenNewCmd struct {
@@ -33,12 +35,67 @@ func (c *tokenNewCmd) Run(_ context.Context, std cli.IO) error {
 		}
 	}
 	token, err := server.AddToken(path, c.Camera)
+	if errors.Is(err, server.ErrTooManyActive) {
+		return cli.Hint(err, "make the older one invalid first: porthole token retire "+c.Camera)
+	}
 	if err != nil {
 		return cli.Hint(err, "choose another file with --tokens FILE, or mend the file: one line a token, camera-name sha256:hash")
 	}
 	fmt.Fprintln(std.Out, token)
 	fmt.Fprintf(std.Err, "stored the hash for camera %q in %s; the token itself is shown only now\n", c.Camera, path)
 	return nil
+}
+
+type tokenListCmd struct {
+	Tokens string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+}
+
+func (c *tokenListCmd) Run(_ context.Context, std cli.IO) error {
+	tokens, _, err := readTokens(c.Tokens)
+	if err != nil {
+		return err
+	}
+	for _, name := range tokens.Cameras() {
+		fmt.Fprintf(std.Out, "%s\t%d\n", name, tokens.Active(name))
+	}
+	return nil
+}
+
+type tokenRetireCmd struct {
+	Camera string `arg:"" help:"Name of the camera."`
+	All    bool   `help:"Make all its tokens invalid, so that it cannot upload any more."`
+	Tokens string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+}
+
+func (c *tokenRetireCmd) Run(_ context.Context, std cli.IO) error {
+	_, path, err := readTokens(c.Tokens)
+	if err != nil {
+		return err
+	}
+	n, err := server.RetireTokens(path, c.Camera, c.All)
+	switch {
+	case errors.Is(err, server.ErrLastToken):
+		return cli.Hint(err, "put another one on the board first: porthole token new "+c.Camera+"; or add --all")
+	case errors.Is(err, server.ErrNoToken):
+		return cli.Hint(err, "see porthole token list")
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(std.Err, "%d of camera %q in %s are invalid once the server has read the file anew\n", n, c.Camera, path)
+	return nil
+}
+
+// readTokens reads a file that must exist, and returns its path.
+func readTokens(flag string) (*server.Tokens, string, error) {
+	path, err := tokenFile(flag)
+	if err != nil {
+		return nil, "", err
+	}
+	tokens, err := server.LoadTokens(path)
+	if err != nil {
+		return nil, "", cli.Hint(err, "make a token first: porthole token new --tokens "+path)
+	}
+	return tokens, path, nil
 }
 
 // tokenFile returns the file named by the flag, or the one in the state folder.

@@ -41,6 +41,9 @@ const (
 	Accepted Kind = "accepted"
 	// Rejected: the server refused an upload. Status is the HTTP status, Text the reason.
 	Rejected Kind = "rejected"
+	// Ignored: the server took a good frame in and does not use it. Frame is
+	// set, with the number of the frame it has instead; Text says why.
+	Ignored Kind = "ignored"
 	// Published: the public sees a new picture. Frame is set. Never part of a
 	// public answer: Frame.Live tells live from replay.
 	Published Kind = "published"

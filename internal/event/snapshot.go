@@ -12,10 +12,11 @@ type Snapshot struct {
 	Mode      Mode      `json:"mode,omitempty"` // the truth, not what viewers can tell
 	ModeSince time.Time `json:"mode_since,omitzero"`
 
-	Uploads      uint64    `json:"uploads"`  // sent by a camera
-	Failures     uint64    `json:"failures"` // of a camera to send
-	Accepted     uint64    `json:"accepted"` // by the server
-	Rejected     uint64    `json:"rejected"` // by the server
+	Uploads      uint64    `json:"uploads"`           // sent by a camera
+	Failures     uint64    `json:"failures"`          // of a camera to send
+	Accepted     uint64    `json:"accepted"`          // by the server
+	Rejected     uint64    `json:"rejected"`          // by the server
+	Ignored      uint64    `json:"ignored,omitempty"` // good, but late or here already
 	Published    uint64    `json:"published"`
 	LastUpload   FrameInfo `json:"last_upload,omitzero"`
 	LastAccepted FrameInfo `json:"last_accepted,omitzero"`
@@ -45,6 +46,8 @@ func (s *Snapshot) Apply(e Event) {
 	case Rejected:
 		s.Rejected++
 		s.LastProblem, s.ProblemAt = e.Text, e.Time
+	case Ignored:
+		s.Ignored++
 	case Published:
 		s.Published++
 		s.LastShown, s.ShownAt = e.Frame, e.Time

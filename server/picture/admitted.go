@@ -83,9 +83,9 @@ func (p *Pipeline) checkSize(width, height int) error {
 	return nil
 }
 
-// own returns a as this pipeline would have admitted it. Frames that were
-// admitted before the masks changed get the new ones.
-func (p *Pipeline) own(a *Admitted) (*Admitted, error) {
+// Adopt returns a as this pipeline would have admitted it: to the masks it has,
+// those of p are added. It is a itself if p admitted it. The error is an *Error.
+func (p *Pipeline) Adopt(a *Admitted) (*Admitted, error) {
 	switch {
 	case a.by == p:
 		return a, nil

@@ -70,7 +70,7 @@ func (p *Pipeline) Render(a *Admitted) (*Result, error) { return p.RenderIn(a, M
 
 // RenderIn is Render in a manner.
 func (p *Pipeline) RenderIn(a *Admitted, m Manner) (*Result, error) {
-	a, err := p.own(a)
+	a, err := p.Adopt(a)
 	if err != nil {
 		return nil, err
 	}

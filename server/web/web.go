@@ -50,14 +50,14 @@ type variant struct {
 	etag   string
 }
 
-// Register adds the page and its assets to mux, each under its exact path; everything else is the
-// caller's. The feed itself, /latest, is the caller's too.
+// Register adds the page and its assets to mux, each under its exact path, for GET and HEAD; everything
+// else is the caller's. The feed itself, /latest, is the caller's too.
 func Register(mux *http.ServeMux) {
-	mux.Handle("/{$}", newAsset(indexHTML, "text/html; charset=utf-8", false))
-	mux.Handle("/site.css", newAsset(siteCSS, "text/css; charset=utf-8", false))
-	mux.Handle("/icon.svg", newAsset(iconSVG, "image/svg+xml", false))
-	mux.Handle("/feed.js", newAsset(feedJS, "text/javascript; charset=utf-8", true))
-	mux.Handle("/feed.d.ts", newAsset(feedTypes, "text/plain; charset=utf-8", true))
+	mux.Handle("GET /{$}", newAsset(indexHTML, "text/html; charset=utf-8", false))
+	mux.Handle("GET /site.css", newAsset(siteCSS, "text/css; charset=utf-8", false))
+	mux.Handle("GET /icon.svg", newAsset(iconSVG, "image/svg+xml", false))
+	mux.Handle("GET /feed.js", newAsset(feedJS, "text/javascript; charset=utf-8", true))
+	mux.Handle("GET /feed.d.ts", newAsset(feedTypes, "text/plain; charset=utf-8", true))
 }
 
 func newAsset(content, contentType string, shared bool) *asset {
@@ -87,12 +87,6 @@ func newVariant(body []byte, tag string) variant {
 func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
-		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-		return
-	}
-
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	if a.shared {
