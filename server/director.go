@@ -161,8 +161,11 @@ func (s *Server) render(a *picture.Admitted, info event.FrameInfo) (*picture.Res
 }
 
 func (s *Server) show(r *picture.Result, info event.FrameInfo) {
-	p := s.publisher.publish(r.JPEG, time.Now())
-	s.current.Store(p)
+	p := s.publisher.publish(r, time.Now())
+	old := s.current.Swap(p)
+	if old != nil {
+		close(old.replaced)
+	}
 	info.Bytes = len(r.JPEG)
 	s.update(func(t *Truth) { t.Published = s.publisher.seq })
 	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Published, Time: p.at, Frame: info})

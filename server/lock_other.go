@@ -8,3 +8,6 @@ func lockFile(string) (unlock func(), err error) { return func() {}, nil }
 
 // syncDir does nothing where folders cannot be opened.
 func syncDir(string) error { return nil }
+
+// descriptorLimit is a guess where the system names none.
+func descriptorLimit() uint64 { return 8192 }

@@ -9,6 +9,16 @@ import (
 	"syscall"
 )
 
+// descriptorLimit returns how many files and connections the process may have
+// open.
+func descriptorLimit() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return uint64(limit.Cur)
+}
+
 // lockFile waits for the lock that the file at path stands for, and returns what
 // lets go of it. It is held by the process: the system frees it with the process.
 func lockFile(path string) (unlock func(), err error) {

@@ -60,6 +60,8 @@ type Config struct {
 	Pipeline *picture.Pipeline
 	// Body bounds how slowly an upload may arrive.
 	Body BodyRate
+	// Serving says how viewers are answered.
+	Serving Serving
 	// MaxUploads is how many uploads may be read at the same time (default 8).
 	MaxUploads int
 	// Events receives what happens and offers commands; nil for nobody.
@@ -92,6 +94,11 @@ type Server struct {
 
 	camerasMu sync.Mutex
 	cameras   map[string]*camera
+
+	policy  *policy
+	stats   counters
+	streams gate // of event streams and waiting polls
+	waves   bell
 }
 
 // New returns a server for cfg, or an error that says which field is wrong.
@@ -124,7 +131,13 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
-	publisher, err := newPublisher()
+	serving, err := cfg.Serving.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
+	cfg.Serving = serving
+	policy := newPolicy(serving)
+	publisher, err := newPublisher(policy)
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
@@ -139,6 +152,8 @@ func New(cfg Config) (*Server, error) {
 		decoders:  make(chan struct{}, cfg.Ingest.Decoders),
 		other:     other,
 		cameras:   make(map[string]*camera),
+		policy:    policy,
+		streams:   gate{max: int64(serving.MaxStreams)},
 	}
 	s.tokens.Store(cfg.Tokens)
 	if cfg.Pipeline == nil {
@@ -150,8 +165,11 @@ func New(cfg Config) (*Server, error) {
 	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now(), Order: Auto})
 	s.public.HandleFunc("POST /upload", s.handleUpload)
 	s.public.HandleFunc("POST /camera", s.handleCamera)
-	s.public.HandleFunc("GET /latest", s.handleLatest)
-	s.public.HandleFunc("GET /latest.jpg", s.handleLatest)
+	for _, path := range []string{pathLatest, pathJPEG, pathWebP} {
+		s.public.HandleFunc("GET "+path, s.handleLatest)
+		s.public.HandleFunc("OPTIONS "+path, s.preflight)
+	}
+	s.public.HandleFunc("GET /events", s.handleStream)
 	s.public.HandleFunc("GET /status", s.handleStatus)
 	s.public.HandleFunc("GET /healthz", s.handleHealth)
 	s.public.HandleFunc("GET /readyz", s.handleReady)
@@ -161,12 +179,16 @@ func New(cfg Config) (*Server, error) {
 
 // ServeHTTP answers the public side.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header()["X-Content-Type-Options"] = noSniff
+	class, start := s.count(r)
 	if h, pattern := s.public.Handler(r); pattern == "" {
 		h.ServeHTTP(&nowhere{ResponseWriter: w}, r)
 		return
 	}
 	s.public.ServeHTTP(w, r)
+	if class == ClassFeed && r.URL.RawQuery == "" { // a poll that waits is not slow
+		s.stats.took(time.Since(start))
+	}
 }
 
 // Run serves the public side on the given listeners and publishes, until ctx
@@ -180,9 +202,15 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		defer close(directed)
 		s.Direct(ctx)
 	}()
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		s.report(ctx)
+	}()
 	err := Serve(ctx, s, s.cfg.Log, listeners...)
 	stop()
 	<-directed
+	<-reported
 	return err
 }
 

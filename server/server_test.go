@@ -23,6 +23,7 @@ import (
 	"porthole/internal/frame"
 	"porthole/internal/netmem"
 	"porthole/internal/scene"
+	"porthole/server/picture"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -300,15 +301,15 @@ func TestConditional(t *testing.T) {
 // TestETagSurvivesRestart: a tag of the server before a restart must not match
 // another picture of the server after it.
 func TestETagSurvivesRestart(t *testing.T) {
-	a, err := newPublisher()
+	a, err := newPublisher(newPolicy(Serving{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newPublisher()
+	b, err := newPublisher(newPolicy(Serving{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x, y := a.publish(nil, epoch).etag, b.publish(nil, epoch).etag; x == y {
+	if x, y := a.publish(new(picture.Result), epoch).tag, b.publish(new(picture.Result), epoch).tag; x == y {
 		t.Errorf("two servers begin with the same ETag %s", x)
 	}
 }

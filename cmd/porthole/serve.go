@@ -34,7 +34,8 @@ type serveCmd struct {
 	Offline time.Duration `default:"10s" help:"Silence of the camera until the loop plays."`
 	Period  time.Duration `default:"2s" help:"Time a picture of the loop is shown."`
 
-	limitFlags `embed:""`
+	limitFlags   `embed:""`
+	servingFlags `embed:""`
 
 	Log string `default:"text" enum:"text,json" help:"Log format, text or json."`
 }
@@ -62,6 +63,10 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if err != nil {
 		return err
 	}
+	serving, err := c.serving()
+	if err != nil {
+		return err
+	}
 	if c.Admin != "off" && c.AdminToken == "" && !onLoopback(c.Admin) {
 		return cli.Usage(cli.Hint(fmt.Errorf("--admin %s can be reached from other machines and has no token", c.Admin), "set PORTHOLE_ADMIN_TOKEN, or use 127.0.0.1"))
 	}
@@ -79,7 +84,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 		return err
 	}
 	log := c.logger(std)
-	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Log: log,
+	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Serving: serving, Log: log,
 		Events: new(event.Bus), AdminToken: c.AdminToken})
 	if err != nil {
 		return err

@@ -86,7 +86,9 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.server, err = server.New(server.Config{Tokens: tokens, Loop: loop, Events: cfg.bus, Offline: cfg.offline, Period: cfg.period}); err != nil {
+	if f.server, err = server.New(server.Config{Tokens: tokens, Loop: loop, Events: cfg.bus, Offline: cfg.offline, Period: cfg.period,
+		// Any number of simulated viewers comes from one address.
+		Serving: server.Serving{MaxConnsPerAddr: -1}}); err != nil {
 		return nil, err
 	}
 	addr := f.https.Addr().(*net.TCPAddr)

@@ -62,6 +62,17 @@ func (b *Bus) Subscribe(size int) *Subscription {
 	return s
 }
 
+// Watched reports whether anybody subscribes: whoever publishes figures by the
+// clock may spare itself the work.
+func (b *Bus) Watched() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.subs) > 0
+}
+
 // Subscription is a bounded queue of events. When it is full the oldest event
 // makes room for the newest. It is used by one goroutine at a time.
 type Subscription struct {

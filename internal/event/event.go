@@ -55,6 +55,8 @@ const (
 	Note Kind = "note"
 	// LoadSample: one second of a load test. Load is set.
 	LoadSample Kind = "load-sample"
+	// PublicSide: one second of the server's public side. Public is set.
+	PublicSide Kind = "public-side"
 	// BoardChanged: what is known of a board changed. Board is set, all of it.
 	BoardChanged Kind = "board"
 )
@@ -69,13 +71,14 @@ type Event struct {
 	Source Source    `json:"source"`
 	Kind   Kind      `json:"kind"`
 	// Name tells several boards or cameras apart; empty where there is one.
-	Name   string     `json:"name,omitempty"`
-	Text   string     `json:"text,omitempty"`
-	Status int        `json:"status,omitempty"`
-	Frame  FrameInfo  `json:"frame,omitzero"`
-	Mode   Mode       `json:"mode,omitempty"`
-	Load   LoadFigure `json:"load,omitzero"`
-	Board  BoardState `json:"board,omitzero"`
+	Name   string       `json:"name,omitempty"`
+	Text   string       `json:"text,omitempty"`
+	Status int          `json:"status,omitempty"`
+	Frame  FrameInfo    `json:"frame,omitzero"`
+	Mode   Mode         `json:"mode,omitempty"`
+	Load   LoadFigure   `json:"load,omitzero"`
+	Public PublicFigure `json:"public,omitzero"`
+	Board  BoardState   `json:"board,omitzero"`
 }
 
 // FrameInfo describes one frame without its pixels.
@@ -111,6 +114,23 @@ type LoadFigure struct {
 	AgeP99   time.Duration `json:"age_p99"`
 	DoneP99  time.Duration `json:"done_p99"` // planned to done
 	Finished bool          `json:"finished,omitempty"`
+}
+
+// PublicFigure is a second of the server's public side, published while anybody
+// listens. Counts are of the span.
+type PublicFigure struct {
+	Span        time.Duration `json:"span"`        // since the figure before
+	Viewers     int64         `json:"viewers"`     // at its end
+	Connections int64         `json:"connections"` // at its end
+	Streams     int64         `json:"streams"`     // event streams and waiting polls, at its end
+	Requests    uint64        `json:"requests"`
+	Pictures    uint64        `json:"pictures"`  // requests for a picture
+	Unchanged   uint64        `json:"unchanged"` // answered with 304
+	Bytes       uint64        `json:"bytes"`
+	Refused     uint64        `json:"refused"` // connections beyond a limit
+	Slow        uint64        `json:"slow"`    // connections ended because they were too slow
+	P50         time.Duration `json:"p50"`     // of pictures, request to answer
+	P99         time.Duration `json:"p99"`
 }
 
 // BoardState is what is known of a board from its serial side. Empty and zero

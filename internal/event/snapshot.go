@@ -24,10 +24,11 @@ type Snapshot struct {
 	AcceptedAt   time.Time `json:"accepted_at,omitzero"`
 	ShownAt      time.Time `json:"shown_at,omitzero"`
 
-	LastProblem string     `json:"last_problem,omitempty"`
-	ProblemAt   time.Time  `json:"problem_at,omitzero"`
-	Load        LoadFigure `json:"load,omitzero"`
-	Board       BoardState `json:"board,omitzero"`
+	LastProblem string       `json:"last_problem,omitempty"`
+	ProblemAt   time.Time    `json:"problem_at,omitzero"`
+	Load        LoadFigure   `json:"load,omitzero"`
+	Board       BoardState   `json:"board,omitzero"`
+	Public      PublicFigure `json:"public,omitzero"`
 }
 
 // Apply folds one event in.
@@ -55,6 +56,8 @@ func (s *Snapshot) Apply(e Event) {
 		s.Mode, s.ModeSince = e.Mode, e.Time
 	case LoadSample:
 		s.Load = e.Load
+	case PublicSide:
+		s.Public = e.Public
 	case BoardChanged:
 		s.Board = e.Board
 	case Console, Note:
