@@ -1,8 +1,6 @@
 package server
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -23,8 +21,8 @@ import (
 //	POST /admin/commands   ask for it, as JSON
 //	GET /healthz
 //
-// Where Config.AdminToken is set every request but the last needs it as a bearer
-// token; where it is not, requests must be addressed to this machine by a
+// Where there are admin tokens every request but the last needs one as a bearer
+// token; where there are none, requests must be addressed to this machine by a
 // loopback name, so that no page elsewhere can reach it by a name of its own.
 // What a browser sends for a foreign page is refused.
 func (s *Server) Admin() http.Handler {
@@ -44,7 +42,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /admin/commands", s.handleCommands)
 	mux.HandleFunc("POST /admin/commands", s.handleCommand)
 	mux.HandleFunc("GET /healthz", s.handleHealth)
-	return http.NewCrossOriginProtection().Handler(ownPagesOnly(s.adminOnly(mux)))
+	return http.NewCrossOriginProtection().Handler(ownPagesOnly(s.admins.only(mux)))
 }
 
 // handleReceived sends the newest frame of a camera.
@@ -110,28 +108,6 @@ func onLoopback(host string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// adminOnly asks for the admin token where there is one.
-func (s *Server) adminOnly(next http.Handler) http.Handler {
-	if s.cfg.AdminToken == "" {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !onLoopback(r.Host) {
-				(&problem{http.StatusForbidden, fmt.Sprintf("addressed as %.60q", r.Host), "without an admin token the private side answers to 127.0.0.1 and localhost only"}).serve(w)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
-	want := sha256.Sum256([]byte("Bearer " + s.cfg.AdminToken))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-		if r.URL.Path != "/healthz" && subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			(&problem{http.StatusUnauthorized, "wrong or no admin token", "send the header Authorization: Bearer TOKEN with the server's --admin-token"}).serve(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // Truth returns what the public is really shown now.

@@ -108,6 +108,12 @@ func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, p *publicatio
 	w.WriteHeader(http.StatusNotModified)
 }
 
+var leaving = &problem{http.StatusServiceUnavailable, "about to end", "ask another server"}
+
+// Drain makes /readyz say no from now on, while everything else is answered as
+// before: for the time between the wish to end and the end of Run.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // status is the answer of GET /status.
 type status struct {
 	CreatedAt time.Time // of publication, to the second
@@ -133,9 +139,14 @@ func (s *Server) handleHealth(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok\n"))
 }
 
-// handleReady says whether there is a picture to serve, of either kind.
+// handleReady says whether to send viewers here: there is a picture to serve, of
+// either kind, and the server is not about to end.
 func (s *Server) handleReady(w http.ResponseWriter, r *http.Request) {
-	if s.current.Load() == nil {
+	switch {
+	case s.draining.Load():
+		leaving.serve(w)
+		return
+	case s.current.Load() == nil:
 		notYet.serve(w)
 		return
 	}

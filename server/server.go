@@ -66,9 +66,10 @@ type Config struct {
 	MaxUploads int
 	// Events receives what happens and offers commands; nil for nobody.
 	Events *event.Bus
-	// AdminToken guards the admin handler. It may be empty where only this
-	// machine reaches it.
-	AdminToken string
+	// AdminTokens, and AdminToken beside them, guard the admin handler. Both may
+	// be empty where only this machine reaches it.
+	AdminTokens *Tokens
+	AdminToken  string
 	// Log receives what an operator should know; nil discards.
 	Log *slog.Logger
 }
@@ -99,6 +100,9 @@ type Server struct {
 	stats   counters
 	streams gate // of event streams and waiting polls
 	waves   bell
+
+	draining atomic.Bool
+	admins   admins
 }
 
 // New returns a server for cfg, or an error that says which field is wrong.
@@ -162,6 +166,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s.pipeline.Store(cfg.Pipeline)
+	s.admins.set(cfg.AdminToken, cfg.AdminTokens)
 	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now(), Order: Auto})
 	s.public.HandleFunc("POST /upload", s.handleUpload)
 	s.public.HandleFunc("POST /camera", s.handleCamera)

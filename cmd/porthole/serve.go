@@ -2,42 +2,40 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"time"
 
 	"porthole/internal/cli"
-	"porthole/internal/devca"
 	"porthole/internal/event"
 	"porthole/internal/frame"
+	"porthole/internal/sd"
 	"porthole/server"
 )
 
 type serveCmd struct {
-	Listen string `default:"127.0.0.1:8443" placeholder:"HOST:PORT" help:"HTTPS address (default: ${default}). 0.0.0.0:443 serves the world."`
-	HTTP   string `name:"http" placeholder:"HOST:PORT" help:"Also serve plain HTTP here, for a proxy in front or for development."`
-	Admin  string `default:"127.0.0.1:9100" placeholder:"HOST:PORT" help:"Address of the private side, which tells live from loop (default: ${default}); 'off' for none. Never make it public."`
+	addressFlags     `embed:"" group:"Addresses:"`
+	certificateFlags `embed:"" group:"Certificate:"`
+	accessFlags      `embed:"" group:"Who may upload:"`
+	limitFlags       `embed:"" group:"What may be uploaded:"`
+	feedFlags        `embed:"" group:"What the public sees:"`
+	servingFlags     `embed:"" group:"Viewers:"`
+	privateFlags     `embed:"" group:"Private side:"`
+	operationFlags   `embed:"" group:"Operation:"`
+}
 
-	AdminToken string `placeholder:"TOKEN" help:"Ask for this bearer token on the private side; required when --admin is not on loopback. Better in the environment."`
+// accessFlags say who may upload.
+type accessFlags struct {
+	Tokens string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+}
 
-	Cert string `placeholder:"FILE" help:"Certificate chain (PEM)."`
-	Key  string `placeholder:"FILE" help:"Private key (PEM)."`
-	Dev  bool   `help:"Use a certificate of an own development CA, for this machine only."`
-
-	Tokens  string        `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+// feedFlags say what is shown while the camera is silent.
+type feedFlags struct {
 	Loop    string        `placeholder:"DIR" help:"Folder of JPEGs to play while the camera is silent (default: a built-in loop)."`
 	Offline time.Duration `default:"10s" help:"Silence of the camera until the loop plays."`
 	Period  time.Duration `default:"2s" help:"Time a picture of the loop is shown."`
-
-	limitFlags   `embed:""`
-	servingFlags `embed:""`
-
-	Log string `default:"text" enum:"text,json" help:"Log format, text or json."`
 }
 
 // limitFlags raise or lower what a picture may be.
@@ -67,8 +65,22 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Admin != "off" && c.AdminToken == "" && !onLoopback(c.Admin) {
-		return cli.Usage(cli.Hint(fmt.Errorf("--admin %s can be reached from other machines and has no token", c.Admin), "set PORTHOLE_ADMIN_TOKEN, or use 127.0.0.1"))
+	if err := c.operationFlags.check(); err != nil {
+		return err
+	}
+	notify, err := sd.NewNotifier()
+	if err != nil {
+		return err
+	}
+	var sockets listeners
+	if sockets.inherited, err = sd.Inherit(); err != nil {
+		return err
+	}
+	defer sockets.close() // those that are served are closed by their servers already
+	adminHandedOver := sockets.has("admin")
+	adminTokens, err := c.privateFlags.tokens(adminHandedOver)
+	if err != nil {
+		return err
 	}
 	tokens, err := c.loadTokens()
 	if err != nil {
@@ -79,60 +91,79 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 		return err
 	}
 	defer closeLoop()
-	secure, err := c.tlsConfig(std)
+	cert, err := c.certificateFlags.open(std)
 	if err != nil {
 		return err
 	}
-	log := c.logger(std)
+	if cert == nil && c.HTTP == "" && !sockets.has("http") {
+		return cli.Usage(cli.Hint(errors.New("no certificate given"), "--cert FILE --key FILE, --acme DOMAIN, or --dev for this machine, or --http HOST:PORT behind a proxy"))
+	}
+	log, bus := c.logger(std.Err), new(event.Bus)
 	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Serving: serving, Log: log,
-		Events: new(event.Bus), AdminToken: c.AdminToken})
+		Events: bus, AdminToken: c.AdminToken, AdminTokens: adminTokens})
 	if err != nil {
 		return err
 	}
-
-	var public []net.Listener
-	var admin net.Listener
-	closeAll := func() {
-		for _, ln := range public {
-			ln.Close()
-		}
+	open, err := c.listen(&sockets, cert, log)
+	if err != nil {
+		return err
 	}
-	if secure != nil {
-		ln, err := cli.Listen(c.Listen, "--listen HOST:PORT")
-		if err != nil {
-			return err
-		}
-		public = append(public, tls.NewListener(ln, secure))
-		log.Info("serving", "url", "https://"+ln.Addr().String()+"/")
-	}
-	if c.HTTP != "" {
-		ln, err := cli.Listen(c.HTTP, "--http HOST:PORT")
-		if err != nil {
-			closeAll()
-			return err
-		}
-		public = append(public, ln)
-		log.Info("serving", "url", "http://"+ln.Addr().String()+"/")
-	}
-	if c.Admin != "off" {
-		if admin, err = cli.Listen(c.Admin, "--admin HOST:PORT"); err != nil {
-			closeAll()
-			return err
-		}
-		log.Info("serving the private side", "url", "http://"+admin.Addr().String()+"/admin/truth")
-	}
+	reload := c.reloader(srv, cert, &reloader{log: log, notify: notify, bus: bus, status: "serving"}, adminHandedOver)
 
 	// One side that fails ends the other.
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := c.drain(ctx, srv, notify, log)
 	defer stop()
 	var sides sync.WaitGroup
-	var publicErr, adminErr error
-	sides.Go(func() { defer stop(); publicErr = srv.Run(ctx, public...) })
-	if admin != nil {
-		sides.Go(func() { defer stop(); adminErr = server.Serve(ctx, srv.Admin(), log, admin) })
+	var publicErr, redirectErr, adminErr error
+	sides.Go(func() { defer stop(); publicErr = srv.Run(ctx, open.public...) })
+	if open.redirect != nil {
+		sides.Go(func() { defer stop(); redirectErr = server.Serve(ctx, open.redirected, log, open.redirect) })
 	}
+	if open.admin != nil {
+		sides.Go(func() { defer stop(); adminErr = server.Serve(ctx, srv.Admin(), log, open.admin) })
+	}
+	if cert != nil {
+		sides.Go(func() { cert.watch(ctx, log) })
+	}
+	sides.Go(func() { reload.serve(ctx) })
+	alive := &pulse{srv: srv, patience: c.Offline + 5*c.Period + 10*time.Second}
+	sides.Go(func() { notify.Watch(ctx, alive.check, func(err error) { log.Error("unwell", "error", err) }) })
+	tell(log, notify.Ready(reload.status))
 	sides.Wait()
-	return errors.Join(publicErr, adminErr)
+	return errors.Join(publicErr, redirectErr, adminErr)
+}
+
+// reloader returns what SIGHUP and the command server.reload read again.
+func (c *serveCmd) reloader(srv *server.Server, cert *certificate, r *reloader, adminHandedOver bool) *reloader {
+	r.add("tokens", func() (func() string, error) {
+		tokens, err := c.loadTokens()
+		if err != nil {
+			return nil, err
+		}
+		return func() string { return "" }, srv.SetTokens(tokens)
+	})
+	r.add("admin tokens", func() (func() string, error) {
+		tokens, err := c.privateFlags.tokens(adminHandedOver)
+		if err != nil {
+			return nil, err
+		}
+		return func() string { srv.SetAdminTokens(tokens); return "" }, nil
+	})
+	if cert != nil && cert.files != nil {
+		r.add("certificate", func() (func() string, error) {
+			pair, err := cert.files.Load()
+			if err != nil {
+				return nil, err
+			}
+			return func() string {
+				if use(cert.files, pair, r.log) {
+					return "certificate until " + pair.Expires().UTC().Format(time.DateOnly)
+				}
+				return ""
+			}, nil
+		})
+	}
+	return r
 }
 
 func (c *serveCmd) loadTokens() (*server.Tokens, error) {
@@ -163,56 +194,4 @@ func openLoop(dir string, limits frame.Limits) (*server.Loop, func(), error) {
 		return nil, nil, cli.Hint(fmt.Errorf("folder %q: %w", dir, err), "remove or replace the file; a loop is a folder of complete baseline .jpg files")
 	}
 	return loop, func() { root.Close() }, nil
-}
-
-// tlsConfig returns the settings of the HTTPS listener, nil where only plain
-// HTTP was asked for.
-func (c *serveCmd) tlsConfig(std cli.IO) (*tls.Config, error) {
-	switch {
-	case c.Dev && (c.Cert != "" || c.Key != ""):
-		return nil, cli.Usage(errors.New("--dev and --cert/--key exclude each other"))
-	case (c.Cert == "") != (c.Key == ""):
-		return nil, cli.Usage(errors.New("--cert and --key belong together"))
-	case c.Cert != "":
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, cli.Hint(fmt.Errorf("load certificate %q with key %q: %w", c.Cert, c.Key, err), "both files are PEM; the certificate's file holds the whole chain")
-		}
-		return server.TLS(pair), nil
-	case c.Dev:
-		dir, err := devca.Dir()
-		if err != nil {
-			return nil, err
-		}
-		ca, root, err := devca.Open(dir)
-		if err != nil {
-			return nil, err
-		}
-		pair, err := ca.Certificate()
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(std.Err, "development certificate; clients trust it by %s (curl --cacert)\n", root)
-		return server.TLS(pair), nil
-	case c.HTTP != "":
-		return nil, nil
-	}
-	return nil, cli.Usage(cli.Hint(errors.New("no certificate given"), "--cert FILE --key FILE, or --dev for this machine, or --http HOST:PORT behind a proxy"))
-}
-
-// onLoopback reports whether an address to listen on is this machine's only.
-func onLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return true // refused later, with the reason
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func (c *serveCmd) logger(std cli.IO) *slog.Logger {
-	if c.Log == "json" {
-		return slog.New(slog.NewJSONHandler(std.Err, nil))
-	}
-	return slog.New(slog.NewTextHandler(std.Err, nil))
 }

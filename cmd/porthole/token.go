@@ -20,12 +20,17 @@ type tokenCmd struct {
 }
 
 type tokenNewCmd struct {
-	Camera string `arg:"" default:"camera" help:"Name of the camera (default: ${default})."`
-	Tokens string `placeholder:"FILE" help:"Token file, made if it does not exist (default: tokens in the state folder)."`
+	Camera string `arg:"" default:"camera" help:"Name of the camera, or with --admin of a person (default: ${default})."`
+	Admin  bool   `help:"Make a token that opens the private side instead."`
+	Tokens string `placeholder:"FILE" help:"Token file, made if it does not exist (default: tokens, or admin-tokens, in the state folder)."`
 }
 
 func (c *tokenNewCmd) Run(_ context.Context, std cli.IO) error {
-	path, err := tokenFile(c.Tokens)
+	find, whose := tokenFile, "camera"
+	if c.Admin {
+		find, whose = adminTokenFile, "admin"
+	}
+	path, err := find(c.Tokens)
 	if err != nil {
 		return err
 	}
@@ -42,7 +47,7 @@ func (c *tokenNewCmd) Run(_ context.Context, std cli.IO) error {
 		return cli.Hint(err, "choose another file with --tokens FILE, or mend the file: one line a token, camera-name sha256:hash")
 	}
 	fmt.Fprintln(std.Out, token)
-	fmt.Fprintf(std.Err, "stored the hash for camera %q in %s; the token itself is shown only now\n", c.Camera, path)
+	fmt.Fprintf(std.Err, "stored the hash for %s %q in %s; the token itself is shown only now\n", whose, c.Camera, path)
 	return nil
 }
 
@@ -99,15 +104,20 @@ func readTokens(flag string) (*server.Tokens, string, error) {
 }
 
 // tokenFile returns the file named by the flag, or the one in the state folder.
-func tokenFile(flag string) (string, error) {
+func tokenFile(flag string) (string, error) { return stateFile(flag, "tokens") }
+
+// adminTokenFile is the same for the tokens of the private side.
+func adminTokenFile(flag string) (string, error) { return stateFile(flag, "admin-tokens") }
+
+func stateFile(flag, name string) (string, error) {
 	if flag != "" {
 		return flag, nil
 	}
 	dir, err := devca.Dir()
 	if err != nil {
-		return "", cli.Hint(err, "name the file with --tokens FILE")
+		return "", cli.Hint(err, "name the file by its flag")
 	}
-	return filepath.Join(dir, "tokens"), nil
+	return filepath.Join(dir, name), nil
 }
 
 type versionCmd struct{}
