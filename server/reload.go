@@ -7,14 +7,23 @@ import (
 	"porthole/server/picture"
 )
 
-// SetTokens replaces the tokens, for the next upload on. It refuses tokens of
-// which none is the public camera's.
-func (s *Server) SetTokens(t *Tokens) error {
+// CheckTokens says whether [Server.SetTokens] would take t, for a caller that
+// replaces several things or none.
+func (s *Server) CheckTokens(t *Tokens) error {
 	switch {
 	case t == nil || t.Len() == 0:
 		return errors.New("set tokens: none given, so no camera could upload")
 	case s.cfg.Ingest.Camera != "" && t.Active(s.cfg.Ingest.Camera) == 0:
 		return fmt.Errorf("set tokens: none is of the public camera %q", s.cfg.Ingest.Camera)
+	}
+	return nil
+}
+
+// SetTokens replaces the tokens, for the next upload on. It refuses tokens of
+// which none is the public camera's.
+func (s *Server) SetTokens(t *Tokens) error {
+	if err := s.CheckTokens(t); err != nil {
+		return err
 	}
 	s.tokens.Store(t)
 	return nil

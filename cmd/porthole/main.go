@@ -11,7 +11,9 @@ import (
 // grammar is the command line; its fields are the commands.
 type grammar struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Token   tokenCmd   `cmd:"" help:"Make upload tokens."`
+	Token   tokenCmd   `cmd:"" help:"Make, list and retire tokens."`
+	Reload  reloadCmd  `cmd:"" help:"Let the running server read its tokens and certificate anew."`
+	Ask     askCmd     `cmd:"" help:"Let the running server do something: switch what the public sees."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

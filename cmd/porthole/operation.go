@@ -75,6 +75,19 @@ type pulse struct {
 	at       time.Time
 }
 
+// begun waits until the first picture is published, and reports whether that
+// came before the end of ctx: only then is a service ready.
+func (p *pulse) begun(ctx context.Context) bool {
+	for p.srv.Truth().Published == 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return true
+}
+
 func (p *pulse) check() error {
 	now, published := time.Now(), p.srv.Truth().Published
 	if published != p.last || p.at.IsZero() {

@@ -37,6 +37,15 @@ func (r *reloader) add(name string, stage func() (func() string, error)) {
 	r.parts = append(r.parts, reloadable{name, stage})
 }
 
+// changed words a change. It was checked before, so an error is not expected;
+// it is told rather than swallowed.
+func changed(err error, format string, args ...any) string {
+	if err != nil {
+		return fmt.Sprintf("not changed after all: %v", err)
+	}
+	return fmt.Sprintf(format, args...)
+}
+
 // reload says what it changed, or why it changed nothing.
 func (r *reloader) reload() (string, error) {
 	r.mu.Lock()

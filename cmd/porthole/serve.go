@@ -128,7 +128,11 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	sides.Go(func() { reload.serve(ctx) })
 	alive := &pulse{srv: srv, patience: c.Offline + 5*c.Period + 10*time.Second}
 	sides.Go(func() { notify.Watch(ctx, alive.check, func(err error) { log.Error("unwell", "error", err) }) })
-	tell(log, notify.Ready(reload.status))
+	sides.Go(func() {
+		if alive.begun(ctx) {
+			tell(log, notify.Ready(reload.status))
+		}
+	})
 	sides.Wait()
 	return errors.Join(publicErr, redirectErr, adminErr)
 }
@@ -140,7 +144,7 @@ func (c *serveCmd) reloader(srv *server.Server, cert *certificate, r *reloader, 
 		if err != nil {
 			return nil, err
 		}
-		return func() string { return "" }, srv.SetTokens(tokens)
+		return func() string { return changed(srv.SetTokens(tokens), "tokens of %d cameras", len(tokens.Cameras())) }, srv.CheckTokens(tokens)
 	})
 	r.add("admin tokens", func() (func() string, error) {
 		tokens, err := c.privateFlags.tokens(adminHandedOver)
@@ -167,7 +171,7 @@ func (c *serveCmd) reloader(srv *server.Server, cert *certificate, r *reloader, 
 }
 
 func (c *serveCmd) loadTokens() (*server.Tokens, error) {
-	tokens, path, err := readTokens(c.Tokens)
+	tokens, path, err := readTokens(false, c.Tokens)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 type tokenCmd struct {
 	New    tokenNewCmd    `cmd:"" help:"Make a token for a camera, store its hash, and print it once."`
 	List   tokenListCmd   `cmd:"" help:"List the cameras and how many tokens each has."`
-	Retire tokenRetireCmd `cmd:"" help:"Make the older of a camera's two tokens invalid."`
+	Retire tokenRetireCmd `cmd:"" aliases:"remove" help:"Make the older of a camera's two tokens invalid, or all of them."`
 }
 
 type tokenNewCmd struct {
@@ -26,9 +26,9 @@ type tokenNewCmd struct {
 }
 
 func (c *tokenNewCmd) Run(_ context.Context, std cli.IO) error {
-	find, whose := tokenFile, "camera"
+	find := tokenFile
 	if c.Admin {
-		find, whose = adminTokenFile, "admin"
+		find = adminTokenFile
 	}
 	path, err := find(c.Tokens)
 	if err != nil {
@@ -47,16 +47,17 @@ func (c *tokenNewCmd) Run(_ context.Context, std cli.IO) error {
 		return cli.Hint(err, "choose another file with --tokens FILE, or mend the file: one line a token, camera-name sha256:hash")
 	}
 	fmt.Fprintln(std.Out, token)
-	fmt.Fprintf(std.Err, "stored the hash for %s %q in %s; the token itself is shown only now\n", whose, c.Camera, path)
+	fmt.Fprintf(std.Err, "stored the hash for %s %q in %s; the token itself is shown only now\n", whose(c.Admin), c.Camera, path)
 	return nil
 }
 
 type tokenListCmd struct {
-	Tokens string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+	Admin  bool   `help:"List who has tokens of the private side instead."`
+	Tokens string `placeholder:"FILE" help:"Token file (default: tokens, or admin-tokens, in the state folder)."`
 }
 
 func (c *tokenListCmd) Run(_ context.Context, std cli.IO) error {
-	tokens, _, err := readTokens(c.Tokens)
+	tokens, _, err := readTokens(c.Admin, c.Tokens)
 	if err != nil {
 		return err
 	}
@@ -67,13 +68,14 @@ func (c *tokenListCmd) Run(_ context.Context, std cli.IO) error {
 }
 
 type tokenRetireCmd struct {
-	Camera string `arg:"" help:"Name of the camera."`
+	Camera string `arg:"" help:"Name of the camera, or with --admin of a person."`
 	All    bool   `help:"Make all its tokens invalid, so that it cannot upload any more."`
-	Tokens string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+	Admin  bool   `help:"Do so with tokens of the private side, under a person's name."`
+	Tokens string `placeholder:"FILE" help:"Token file (default: tokens, or admin-tokens, in the state folder)."`
 }
 
 func (c *tokenRetireCmd) Run(_ context.Context, std cli.IO) error {
-	_, path, err := readTokens(c.Tokens)
+	_, path, err := readTokens(c.Admin, c.Tokens)
 	if err != nil {
 		return err
 	}
@@ -86,13 +88,17 @@ func (c *tokenRetireCmd) Run(_ context.Context, std cli.IO) error {
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(std.Err, "%d of camera %q in %s are invalid once the server has read the file anew\n", n, c.Camera, path)
+	fmt.Fprintf(std.Err, "%d of %s %q in %s are invalid once the server has read the file anew (porthole reload)\n", n, whose(c.Admin), c.Camera, path)
 	return nil
 }
 
 // readTokens reads a file that must exist, and returns its path.
-func readTokens(flag string) (*server.Tokens, string, error) {
-	path, err := tokenFile(flag)
+func readTokens(admin bool, flag string) (*server.Tokens, string, error) {
+	find := tokenFile
+	if admin {
+		find = adminTokenFile
+	}
+	path, err := find(flag)
 	if err != nil {
 		return nil, "", err
 	}
@@ -101,6 +107,14 @@ func readTokens(flag string) (*server.Tokens, string, error) {
 		return nil, "", cli.Hint(err, "make a token first: porthole token new --tokens "+path)
 	}
 	return tokens, path, nil
+}
+
+// whose says what a token's name is the name of.
+func whose(admin bool) string {
+	if admin {
+		return "admin"
+	}
+	return "camera"
 }
 
 // tokenFile returns the file named by the flag, or the one in the state folder.
