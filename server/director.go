@@ -83,6 +83,7 @@ func (s *Server) take(u *upload) bool {
 // [Server.SetOrder].
 func (s *Server) Direct(ctx context.Context) {
 	defer s.cfg.Events.Handle("server.mode", s.handleMode)()
+	defer s.cfg.Events.Handle("server.wave", s.waveCommand)()
 	s.setMode(event.Loop, "no frame yet")
 	s.playLoop()
 	next := time.NewTimer(s.cfg.Period)

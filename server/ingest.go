@@ -81,8 +81,13 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) (receipt, *probl
 	}
 	c := s.camera(name)
 	number, back := c.begin()
-	if back && name == s.publicCamera() {
-		s.cut(true)
+	if name == s.publicCamera() {
+		if back {
+			s.cut(true)
+		}
+		if err := s.waves.confirm(true); err != nil {
+			s.cfg.Log.Error("waves not written down", "error", err)
+		}
 	}
 	era := s.control.now()
 	u, p := s.read(w, r)

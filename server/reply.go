@@ -2,11 +2,13 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"porthole/internal/wire"
 )
@@ -23,6 +25,9 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, got receipt) {
 		return
 	}
 	answer := wire.Reply{Sequence: got.seq, IntervalMS: uint32(s.cfg.Ingest.Interval.Milliseconds())}
+	if got.camera.name == s.publicCamera() {
+		answer.Waves = s.waves.hand(time.Now())
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		(&problem{http.StatusInternalServerError, "internal error", "see the server's log"}).serve(w)
@@ -30,7 +35,16 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, got receipt) {
 	}
 	h.Set("Content-Type", wire.ReplyType)
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
-	w.Write(append(body, '\n'))
+	_, err = w.Write(append(body, '\n'))
+	if answer.Waves == 0 {
+		return
+	}
+	if err == nil {
+		err = http.NewResponseController(w).Flush()
+	}
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		s.waves.confirm(false)
+	}
 }
 
 // acceptsJSON reports whether JSON is asked for by its name: a browser's */* is

@@ -54,6 +54,8 @@ type Config struct {
 	Limits frame.Limits
 	// Ingest says which uploads are taken.
 	Ingest IngestConfig
+	// Waves is about visitors who wave at the camera.
+	Waves WaveConfig
 	// Pipeline makes the public picture of every frame, live or recorded; nil
 	// for one without masks, crop or scaling. The server takes it over. Only
 	// [picture.PassThrough] lets uploaded bytes through.
@@ -90,6 +92,7 @@ type Server struct {
 
 	tokens   atomic.Pointer[Tokens]
 	guard    *guard
+	waves    *waves
 	decoders chan struct{}     // one token per picture being decoded
 	other    *picture.Pipeline // of cameras that the public does not see
 
@@ -99,7 +102,6 @@ type Server struct {
 	policy  *policy
 	stats   counters
 	streams gate // of event streams and waiting polls
-	waves   bell
 
 	draining atomic.Bool
 	admins   admins
@@ -131,6 +133,10 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Ingest.check(cfg.Tokens); err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
+	waves, err := newWaves(cfg.Waves, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
 	other, err := picture.New(picture.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
@@ -153,6 +159,7 @@ func New(cfg Config) (*Server, error) {
 		control:   control{wake: make(chan struct{}, 1), order: Auto},
 		publisher: publisher,
 		guard:     newGuard(),
+		waves:     waves,
 		decoders:  make(chan struct{}, cfg.Ingest.Decoders),
 		other:     other,
 		cameras:   make(map[string]*camera),
@@ -170,6 +177,7 @@ func New(cfg Config) (*Server, error) {
 	s.truth.Store(&Truth{Mode: event.Waiting, Since: time.Now(), Order: Auto})
 	s.public.HandleFunc("POST /upload", s.handleUpload)
 	s.public.HandleFunc("POST /camera", s.handleCamera)
+	s.public.HandleFunc("POST /wave", s.handleWave)
 	for _, path := range []string{pathLatest, pathJPEG, pathWebP} {
 		s.public.HandleFunc("GET "+path, s.handleLatest)
 		s.public.HandleFunc("OPTIONS "+path, s.preflight)

@@ -250,7 +250,7 @@ func TestEventStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, testServer(t, func(c *Config) { c.Serving.MaxStreams = 1 }))
 		synctest.Wait()
-		s.waved(41)
+		s.waves.bell.ring(41)
 		ctx, leave := context.WithCancel(t.Context())
 		messages, resp := events(t, s, ctx)
 		if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
@@ -276,10 +276,11 @@ func TestEventStream(t *testing.T) {
 		next(frame())
 		next("event: wave\ndata: {\"count\":41}")
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		next(frame()) // of the loop
 		s.upload(shot(8))
 		next(frame()) // live, told the same way
-		s.waved(42)
+		s.waves.bell.ring(42)
 		next("event: wave\ndata: {\"count\":42}")
 		if st := s.Stats(); st.Streams != 1 || st.Viewers < 1 {
 			t.Errorf("%d streams, %d viewers", st.Streams, st.Viewers)

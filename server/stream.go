@@ -64,9 +64,6 @@ func (b *bell) listen() (uint64, <-chan struct{}) {
 	return b.count, b.rung
 }
 
-// waved tells the event streams how many waves there have been.
-func (s *Server) waved(count uint64) { s.waves.ring(count) }
-
 // frameMessage is what event streams say about a publication: its name, which
 // the ETag of its picture is made of. Nothing in it depends on where the picture
 // came from.

@@ -49,6 +49,8 @@ const (
 	Published Kind = "published"
 	// ModeChanged: what the public is shown changed. Mode is set.
 	ModeChanged Kind = "mode"
+	// Waved: a visitor waved. Waves is set.
+	Waved Kind = "waved"
 	// Console: a line from a board's serial console, in Text.
 	Console Kind = "console"
 	// Note: something worth a line, in Text.
@@ -76,6 +78,7 @@ type Event struct {
 	Status int          `json:"status,omitempty"`
 	Frame  FrameInfo    `json:"frame,omitzero"`
 	Mode   Mode         `json:"mode,omitempty"`
+	Waves  uint64       `json:"waves,omitempty"` // of all visitors so far
 	Load   LoadFigure   `json:"load,omitzero"`
 	Public PublicFigure `json:"public,omitzero"`
 	Board  BoardState   `json:"board,omitzero"`

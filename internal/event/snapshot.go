@@ -24,6 +24,7 @@ type Snapshot struct {
 	AcceptedAt   time.Time `json:"accepted_at,omitzero"`
 	ShownAt      time.Time `json:"shown_at,omitzero"`
 
+	Waves       uint64       `json:"waves,omitempty"` // of all visitors so far
 	LastProblem string       `json:"last_problem,omitempty"`
 	ProblemAt   time.Time    `json:"problem_at,omitzero"`
 	Load        LoadFigure   `json:"load,omitzero"`
@@ -54,6 +55,8 @@ func (s *Snapshot) Apply(e Event) {
 		s.LastShown, s.ShownAt = e.Frame, e.Time
 	case ModeChanged:
 		s.Mode, s.ModeSince = e.Mode, e.Time
+	case Waved:
+		s.Waves = max(s.Waves, e.Waves)
 	case LoadSample:
 		s.Load = e.Load
 	case PublicSide:
