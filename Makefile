@@ -10,7 +10,7 @@ ARGS   ?=
 export GOFLAGS ?= -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help sim server loadtest test race fuzz bench lint nightly deps build hil firmware tui conformance board loop
+.PHONY: firmware-test firmware-size help sim server loadtest test race fuzz bench lint nightly deps build hil firmware tui conformance board loop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,17 @@ hil: ## run all shipped scenarios on the simulated board, with JUnit
 	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
 	bin/rig hil scenarios/*.txt --junit artifacts/hil.xml $(ARGS)
 
-test: deps ## all tests, with the race detector where it helps
+firmware: ## build the camera firmware for this machine: bin/porthole-fw
+	@$(MAKE) -s -C firmware all
+	@mkdir -p bin && cp firmware/build/porthole-fw bin/
+
+firmware-test: ## the tests of the firmware's portable core, with sanitizers
+	@$(MAKE) -s -C firmware test
+
+firmware-size: ## the size of the portable core
+	@$(MAKE) -s -C firmware size
+
+test: deps firmware-test ## all tests, with the race detector where it helps
 	./scripts/test.sh
 
 race: ## the tests of everything concurrent, with the race detector, without the cache

@@ -12,7 +12,8 @@ if [ -z "${PORTHOLE_CHROMIUM:-}" ] && ! command -v chromium >/dev/null && ! comm
   packages+=(chromium)
 fi
 need gcc gcc # the race detector
-need g++ g++ # ELF files that backtraces are decoded from
+need g++ g++ # the firmware, and ELF files that backtraces are decoded from
+[ -e /usr/include/mbedtls/ssl.h ] || packages+=(libmbedtls-dev) # the firmware on this machine
 need node nodejs # the JavaScript flasher of the conformance suite
 need npm npm
 need shellcheck shellcheck # make lint
