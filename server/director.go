@@ -138,7 +138,7 @@ func (s *Server) playLoop() {
 		s.cfg.Log.Error("loop picture not shown", "error", err)
 		return
 	}
-	admitted, err := s.pipeline.Load().Admit(jpeg, info)
+	admitted, err := s.pipeline.Load().AdmitRecorded(jpeg, info, s.camera(s.publicCamera()).size())
 	if err != nil {
 		s.cfg.Log.Error("loop picture not shown", "number", seq, "error", err)
 		return
