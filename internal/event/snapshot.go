@@ -30,6 +30,7 @@ type Snapshot struct {
 	Load        LoadFigure   `json:"load,omitzero"`
 	Board       BoardState   `json:"board,omitzero"`
 	Public      PublicFigure `json:"public,omitzero"`
+	Cover       Cover        `json:"cover,omitzero"`
 }
 
 // Apply folds one event in.
@@ -61,6 +62,8 @@ func (s *Snapshot) Apply(e Event) {
 		s.Load = e.Load
 	case PublicSide:
 		s.Public = e.Public
+	case CoverChanged:
+		s.Cover = e.Cover
 	case BoardChanged:
 		s.Board = e.Board
 	case Console, Note:
