@@ -18,6 +18,9 @@ const (
 	pictureBytes = 12 << 20 // of each kind
 )
 
+// waveSpan is how far apart two marks of waves are.
+const waveSpan = 10 * time.Second
+
 // moment is the state at the end of one second.
 type moment struct {
 	at   time.Time
@@ -64,6 +67,7 @@ type history struct {
 	dropped  uint64
 	ended    bool // the source has no more events
 	received uint64
+	waved    time.Time // of the newest mark of a wave
 }
 
 func newHistory(now func() time.Time, span time.Duration) *history {
@@ -161,10 +165,11 @@ func (h *history) note(e event.Event, old event.Snapshot) {
 		switch e.Mode {
 		case event.Loop:
 			m = mark{e.Time, 'P', "the public sees the recorded loop", false}
-		case event.Replay:
-			m = mark{e.Time, 'R', "the public sees a recording", false}
 		case event.Waiting:
 			m = mark{e.Time, 'w', "the public waits for a picture", false}
+		}
+		if e.Text != "" {
+			m.text += ": " + clean(e.Text)
 		}
 		h.mark(m)
 	case event.UploadFailed, event.Rejected:
@@ -182,6 +187,28 @@ func (h *history) note(e event.Event, old event.Snapshot) {
 		if b.Camera != was.Camera && was.Camera != "" {
 			h.mark(mark{e.Time, 'C', "the camera is " + clean(b.Camera), false})
 		}
+	case event.Waved:
+		if e.Time.Sub(h.waved) >= waveSpan { // a crowd that waves is one mark
+			h.waved = e.Time
+			h.mark(mark{e.Time, 'W', fmt.Sprintf("a visitor waved, %d so far", e.Waves), false})
+		}
+	case event.Progressed:
+		p, was := e.Progress, old.Progress
+		switch {
+		case p.Failure != "":
+			h.mark(mark{e.Time, '!', clean(p.Work + " failed: " + p.Failure), true})
+		case p.Ended:
+			h.mark(mark{e.Time, 'f', clean(p.Work) + " is done", false})
+		case was.Work != p.Work || was.Ended:
+			h.mark(mark{e.Time, 'F', clean(p.Work) + " began", false})
+		}
+	case event.FaultChanged:
+		m := mark{e.Time, 'B', "fault " + clean(e.Fault.Name+": "+e.Fault.Text), true}
+		if e.Fault.Over {
+			m = mark{e.Time, 'b', "fault " + clean(e.Fault.Name) + " undone", false}
+		}
+		h.lines.add(e.Time, m.text, true)
+		h.mark(m)
 	case event.LoadSample:
 		if old.Load == (event.LoadFigure{}) || old.Load.Finished && !e.Load.Finished {
 			h.mark(mark{e.Time, 'V', "a load run began", false})

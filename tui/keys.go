@@ -32,7 +32,7 @@ func (m *Model) bindings() []binding {
 		{keys: []string{"z"}, name: "zoom", help: "let the focused panel fill the screen, and back", footer: "zoom", do: func(m *Model) tea.Cmd { m.zoom = !m.zoom; return nil }},
 		{keys: []string{"?"}, name: "help", help: "show the keys", footer: "help", do: func(m *Model) tea.Cmd { m.help = !m.help; return nil }},
 		{keys: []string{":"}, name: "palette", help: "run any action by its name", footer: "actions", do: (*Model).openPalette},
-		{keys: []string{"q", "ctrl+c"}, name: "quit", help: "leave; what was seen stays above the prompt", footer: "quit", do: func(*Model) tea.Cmd { return tea.Quit }},
+		{keys: []string{"q", "ctrl+c"}, name: "quit", help: "leave; what was seen stays above the prompt", footer: "quit", do: (*Model).quit},
 		{keys: []string{"esc"}, name: "back", help: "close, leave zoom, return to now", do: (*Model).back},
 
 		{keys: []string{"left"}, name: "one second back", help: "move all panels back in time", footer: "time", do: func(m *Model) tea.Cmd { m.scrub(-1); return nil }, blocked: (*Model).noHistory},
@@ -73,15 +73,17 @@ func (m *Model) bindings() []binding {
 		{keys: []string{"O"}, name: "camera on", help: "give the camera its supply back (asks first)", command: "camera.on", confirm: "Turn the camera on? Whoever is in front of it is seen again.", remedy: "attach to the process that drives the shutoff pin"},
 		{keys: []string{"r"}, name: "reset board", help: "reset the board", footer: "reset", command: "board.reset", remedy: "give the board's port with --port, or run everything here: rig tui"},
 		{keys: []string{"x"}, name: "crash board", help: "let the simulated board crash (asks first)", command: "board.panic", confirm: "Crash the application on the board?", remedy: "only a simulated board crashes on demand: rig tui"},
-		{keys: []string{"F"}, name: "flash board", help: "write firmware to the board (asks first)", command: "board.flash", confirm: "Overwrite the firmware of the board?", remedy: "not possible from here yet: rig flash FILE"},
-		{keys: []string{"S"}, name: "provision board", help: "write settings to the board (asks first)", command: "board.provision", confirm: "Overwrite the settings of the board?", remedy: "not possible from here yet: rig provision"},
-		{keys: []string{"g"}, name: "start load", help: "start viewers against the server", command: "load.start", remedy: "attached dashboards do not run load: rig load --url URL/latest"},
+		{keys: []string{"F"}, name: "flash board", help: "choose firmware and write it to the board (asks first)", command: "board.flash", confirm: "Overwrite the firmware of the board?", remedy: "give the board's port with --port; or rig flash PORT FILE", do: (*Model).openPicker},
+		{keys: []string{"S"}, name: "provision board", help: "write settings to the board (asks first)", command: "board.provision", confirm: "Overwrite these settings of the board?", remedy: "give the board's port with --port; or rig provision PORT", do: (*Model).openProvision},
+		{keys: []string{"X"}, name: "stop work", help: "stop flashing or provisioning", command: "board.stop", confirm: "Stop the work on the board? It may be left without a program that runs.", remedy: "no work on the board is under way"},
+		{keys: []string{"b"}, name: "faults", help: "begin a named fault, which is undone by itself", footer: "faults", do: (*Model).openFaults, blocked: (*Model).noFaults},
+		{keys: []string{"B"}, name: "undo fault", help: "end the fault that is on", command: "fault.undo", remedy: "nothing that is attached offers faults"},
+		{keys: []string{"g"}, name: "start load", help: "start viewers against the server", command: "load.start", remedy: "the public side of the server is not known: give it with --public"},
 		{keys: []string{"G"}, name: "stop load", help: "stop the viewers", command: "load.stop", remedy: "no load runs in this process"},
-		{keys: []string{"+"}, name: "more viewers", help: "add viewers to the load run", command: "load.more", remedy: "the number of viewers is fixed when a run starts: stop it with G, then :load.start viewers=N"},
-		{keys: []string{"-"}, name: "fewer viewers", help: "take viewers from the load run", command: "load.less", remedy: "the number of viewers is fixed when a run starts: stop it with G, then :load.start viewers=N"},
-		{keys: []string{"M"}, name: "public mode", help: "choose what the public sees", command: "server.mode", remedy: "this server shows the camera or the loop by itself and offers no switch"},
+		{keys: []string{"+"}, name: "more viewers", help: "add 50 viewers to the load run", command: "load.more", remedy: "no load runs in this process: g starts one"},
+		{keys: []string{"-"}, name: "fewer viewers", help: "let the viewers go that came last", command: "load.less", remedy: "no load runs in this process: g starts one"},
+		{keys: []string{"M"}, name: "public mode", help: "choose what the public sees", command: "server.mode", remedy: "this server shows the camera or the loop by itself and offers no switch", do: (*Model).openMode},
 		{keys: []string{"w"}, name: "wave", help: "wave at the camera, as a visitor does", command: "server.wave", remedy: "this server has no waves"},
-		{keys: []string{"b"}, name: "faults", help: "start a named fault", command: "fault.start", remedy: "no part that is attached offers faults"},
 	}
 }
 
@@ -147,21 +149,19 @@ func (m *Model) run(b binding) tea.Cmd {
 		return nil
 	}
 	switch {
-	case b.command != "" && b.confirm != "":
-		m.asking = &question{text: b.confirm, command: event.Command{Name: b.command}}
-		return nil
-	case b.command != "":
-		return m.send(event.Command{Name: b.command})
-	case b.do != nil:
+	case b.do != nil: // also for a command that needs to be told more
 		return b.do(m)
+	case b.command != "":
+		return m.ask(event.Command{Name: b.command})
 	}
 	return nil
 }
 
-// parseCommand reads "part.verb key=value …" from the palette.
+// parseCommand reads "part.verb key=value …" from the palette. A value with
+// spaces stands in quotes.
 func parseCommand(s string) (event.Command, bool) {
-	words := strings.Fields(s)
-	if len(words) == 0 || !strings.Contains(words[0], ".") {
+	words, ok := fields(s)
+	if !ok || len(words) == 0 || !strings.Contains(words[0], ".") {
 		return event.Command{}, false
 	}
 	c := event.Command{Name: words[0]}
@@ -176,4 +176,29 @@ func parseCommand(s string) (event.Command, bool) {
 		c.Args[k] = v
 	}
 	return c, true
+}
+
+// fields splits at spaces outside of quotes; it fails on a quote left open.
+func fields(s string) (out []string, ok bool) {
+	var word strings.Builder
+	quoted, any := false, false
+	for _, r := range s {
+		switch {
+		case r == '"':
+			quoted, any = !quoted, true
+		case r == ' ' && !quoted:
+			if any {
+				out = append(out, word.String())
+				word.Reset()
+				any = false
+			}
+		default:
+			word.WriteRune(r)
+			any = true
+		}
+	}
+	if any {
+		out = append(out, word.String())
+	}
+	return out, !quoted
 }

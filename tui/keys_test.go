@@ -39,7 +39,7 @@ func TestCommands(t *testing.T) {
 		term.press("r")
 		term.has("reset board: give the board's port with --port")
 		term.press("+")
-		term.has("more viewers: the number of viewers is fixed")
+		term.has("more viewers: no load runs in this process: g starts one")
 		term.press(":", "board.panic reason=StoreProhibited", enter)
 		term.has("Crash the application")
 		term.press("y")

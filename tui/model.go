@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -41,6 +42,8 @@ type Model struct {
 	helpTop  int
 	asking   *question
 	input    *input
+	overlay  overlay
+	lastDir  string // of the firmware picker
 	message  string
 	isError  bool
 	saidAt   time.Time
@@ -74,6 +77,7 @@ type shownPicture struct {
 type question struct {
 	text    string
 	command event.Command
+	do      tea.Cmd // instead of a command
 }
 
 // Messages.
@@ -141,8 +145,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.dirty = true
 		return m, tea.Batch(m.key(msg), m.decodes())
 	case tea.PasteMsg:
-		if m.input != nil {
-			m.input.insert(msg.Content)
+		m.paste(msg.Content)
+	case listedMsg:
+		if o, ok := m.overlay.(*picker); ok {
+			o.took(msg)
 			m.dirty = true
 		}
 	case tea.MouseWheelMsg:
@@ -303,11 +309,16 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	case m.asking != nil:
 		q := m.asking
 		m.asking = nil
-		if name == "y" || name == "Y" {
-			return m.send(q.command)
+		switch {
+		case name != "y" && name != "Y":
+			m.say(cmp.Or(q.command.Name, "quit")+": not done", false)
+			return nil
+		case q.do != nil:
+			return q.do
 		}
-		m.say(q.command.Name+": not done", false)
-		return nil
+		return m.send(q.command)
+	case m.overlay != nil:
+		return m.overlay.key(m, name, k.Text)
 	case m.help:
 		switch name {
 		case "down", "j", "pgdown":
@@ -322,6 +333,27 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	return m.press(name)
+}
+
+func (m *Model) paste(text string) {
+	switch o := m.overlay.(type) {
+	case *form:
+		o.insert(text)
+	default:
+		if m.input != nil {
+			m.input.insert(text)
+		}
+	}
+	m.dirty = true
+}
+
+// quit asks first where leaving would end work in the middle of it.
+func (m *Model) quit() tea.Cmd {
+	if p := m.hist.snap.Progress; m.cfg.Session == nil && p.Work != "" && !p.Ended {
+		m.asking = &question{text: p.Work + " is under way. Leaving stops it, and the board may be left without a program that runs. Leave?", do: tea.Quit}
+		return nil
+	}
+	return tea.Quit
 }
 
 func (m *Model) back() tea.Cmd {

@@ -111,21 +111,12 @@ func (m *Model) actions(text string) []action {
 // choose runs the chosen action, or what was typed as a command with arguments.
 func (m *Model) choose(in *input) tea.Cmd {
 	if c, ok := parseCommand(in.text); ok {
-		b := binding{name: c.Name, command: c.Name}
-		for _, k := range m.keys {
-			if k.command == c.Name {
-				b = k
+		for _, b := range m.keys {
+			if b.command == c.Name && b.do != nil && len(c.Args) == 0 {
+				return m.run(b)
 			}
 		}
-		if why := m.why(b); why != "" {
-			m.say(c.Name+": "+why, true)
-			return nil
-		}
-		if b.confirm != "" {
-			m.asking = &question{text: b.confirm, command: c}
-			return nil
-		}
-		return m.send(c)
+		return m.ask(c)
 	}
 	all := m.actions(in.text)
 	if in.choice >= len(all) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"porthole/internal/event"
@@ -77,7 +78,10 @@ func (m *Model) drawServer(c *canvas, r rect) {
 	}
 	since := ""
 	if !s.ModeSince.IsZero() {
-		since = " for " + words(m.instant().Sub(s.ModeSince))
+		since = " " + words(m.instant().Sub(s.ModeSince))
+	}
+	if s.ModeWhy != "" {
+		since += ", " + clean(s.ModeWhy)
 	}
 	p.add("public", modeWords(s.Mode)+since, modeStyle(s.Mode))
 	age, st := "none yet", normal
@@ -91,14 +95,43 @@ func (m *Model) drawServer(c *canvas, r rect) {
 	p.add("newest", age, st)
 	perSecond := m.rate(func(s event.Snapshot) uint64 { return s.Accepted })
 	p.add("uploads", fmt.Sprintf("%d taken, %.1f/s, %s/s", s.Accepted, perSecond, kilobytes(perSecond*float64(s.LastAccepted.Bytes))), normal)
+	if v := s.Public; v.Span > 0 {
+		per := func(n uint64) float64 { return float64(n) / v.Span.Seconds() }
+		p.add("viewers", fmt.Sprintf("%d, %d by streams, %d lines", v.Viewers, v.Streams, v.Connections), normal)
+		answers := fmt.Sprintf("%.0f/s, %s/s", per(v.Requests), kilobytes(per(v.Bytes)))
+		if v.Pictures > 0 {
+			answers += fmt.Sprintf(", p99 %v", v.P99.Round(10*time.Microsecond))
+			if r.w > 60 {
+				answers += fmt.Sprintf(", %d %% unchanged", 100*v.Unchanged/v.Pictures)
+			}
+		}
+		p.add("answers", answers, normal)
+		if v.Refused+v.Slow > 0 {
+			p.add("limits", fmt.Sprintf("%d turned away, %d too slow", v.Refused, v.Slow), warn)
+		}
+	}
 	st = normal
 	if s.Rejected > 0 || s.Failures > 0 {
 		st = warn
 	}
 	p.add("errors", fmt.Sprintf("%d refused, %d not sent", s.Rejected, s.Failures), st)
-	p.add("shown", fmt.Sprintf("%d pictures", s.Published), normal)
+	shown := fmt.Sprintf("%d pictures", s.Published)
+	if s.Waves > 0 {
+		shown += fmt.Sprintf("; %d waves", s.Waves)
+	}
+	p.add("shown", shown, normal)
 	if s.LastProblem != "" {
 		p.add("problem", s.ProblemAt.Format("15:04:05 ")+clean(s.LastProblem), warn)
+	}
+	if s.Public.Span > 0 && p.y < r.h {
+		c.put(r.x+1, r.y+p.y, labelWidth, "over time", quiet)
+		c.spark(r.x+1+labelWidth, r.y+p.y, r.w-2-labelWidth, m.hist.series(m.now(), m.window(), func(mo, _ moment) float64 {
+			if mo.snap.Public.Span == 0 {
+				return math.NaN()
+			}
+			return float64(mo.snap.Public.Viewers)
+		}), 0, accent)
+		p.y++
 	}
 	p.chart("age of the newest frame", 4, m.hist.series(m.now(), m.window(), func(mo, _ moment) float64 {
 		if mo.snap.AcceptedAt.IsZero() {
@@ -197,6 +230,10 @@ func (m *Model) drawBoard(c *canvas, r rect) {
 		st = bad
 	}
 	p.add("state", fmt.Sprintf("%s, %d starts, %d crashes", orDash(clean(b.State)), b.Starts, b.Panics), st)
+	if w := s.Progress; w.Work != "" {
+		text, st := progressWords(w, p.r.w-labelWidth-3)
+		p.add("work", text, st)
+	}
 	p.add("reset", orDash(clean(b.Reset)), normal)
 	p.add("firmware", orDash(clean(b.Firmware)), normal)
 	st = normal
@@ -204,6 +241,9 @@ func (m *Model) drawBoard(c *canvas, r rect) {
 		st = warn
 	}
 	p.add("camera", orDash(clean(b.Camera)), st)
+	if b.Pin != "" {
+		p.add("shutoff", clean(b.Pin), normal)
+	}
 	radio := orDash(clean(b.WiFi))
 	if b.RSSI != 0 {
 		radio += fmt.Sprintf(", %d dBm", b.RSSI)
@@ -222,6 +262,29 @@ func (m *Model) drawBoard(c *canvas, r rect) {
 	}), kilobytes)
 }
 
+// progressWords says how far work is, with a bar where there is room.
+func progressWords(p event.Progress, w int) (string, style) {
+	what := clean(p.Work)
+	switch {
+	case p.Failure != "":
+		return what + " failed: " + clean(p.Failure), bad
+	case p.Ended:
+		return what + " is done", good
+	case p.Total <= 0:
+		return what + ": " + clean(p.Phase), warn
+	}
+	done := min(max(float64(p.Done)/float64(p.Total), 0), 1)
+	text := fmt.Sprintf("%.0f %% %s", 100*done, clean(p.Phase))
+	if n := min(w-len(text)-3, 16); n >= 6 {
+		full := int(done * float64(n))
+		text = "[" + strings.Repeat("=", full) + strings.Repeat(" ", n-full) + "] " + text
+	}
+	if len(text)+len(what)+2 <= w {
+		text += ", " + what
+	}
+	return text, warn
+}
+
 func orDash(s string) string { return orElse(s, "—") }
 
 // panelLine is a panel as one row of the stack.
@@ -235,7 +298,11 @@ func (m *Model) panelLine(p Panel) (string, style) {
 		}
 		return what, ageStyle(m, Sent, s)
 	case ServerPanel:
-		return fmt.Sprintf("%s, %d taken, %d refused, %d not sent", modeWords(s.Mode), s.Accepted, s.Rejected, s.Failures), modeStyle(s.Mode)
+		text := fmt.Sprintf("%s, %d taken, %d refused, %d not sent", modeWords(s.Mode), s.Accepted, s.Rejected, s.Failures)
+		if s.Public.Span > 0 {
+			text += fmt.Sprintf(", %d viewers", s.Public.Viewers)
+		}
+		return text, modeStyle(s.Mode)
 	case LoadPanel:
 		run := m.load()
 		if run.Polls == 0 && s.Load.Viewers == 0 {
@@ -244,6 +311,9 @@ func (m *Model) panelLine(p Panel) (string, style) {
 		text, st := verdict(run)
 		return fmt.Sprintf("%d viewers, %d errors, %s", s.Load.Viewers, run.Errors, text), st
 	case BoardPanel:
+		if w := s.Progress; w.Work != "" && !w.Ended {
+			return progressWords(w, 60)
+		}
 		if s.Board == (event.BoardState{}) {
 			return "not attached", quiet
 		}

@@ -261,6 +261,9 @@ func story(term *terminal) {
 		}
 		f.Live = true
 		term.publish(event.Event{Source: event.Server, Kind: event.Published, Frame: f})
+		term.publish(event.Event{Source: event.Server, Kind: event.PublicSide, Public: event.PublicFigure{
+			Span: time.Second, Viewers: int64(i) * 5, Connections: int64(i)*5 + 2, Streams: int64(i), Requests: i * 3, Pictures: i * 2, Unchanged: i, Bytes: i * 25_000, Refused: i / 29, P99: 850 * time.Microsecond,
+		}})
 		console(fmt.Sprintf("I (%d) porthole: upload ok seq=%d bytes=%d ms=101 status=200", 2000*i+450, i+1, f.Bytes))
 		if i >= 10 {
 			term.publish(event.Event{Source: event.Load, Kind: event.LoadSample, Load: event.LoadFigure{
@@ -281,8 +284,10 @@ func story(term *terminal) {
 	console("E (12) porthole: camera error code=0x105 why=\"not found\"", "W (13) porthole: camera off")
 	board.State, board.Starts, board.Reset, board.Camera = "running", 2, "panic", "off"
 	term.publish(event.Event{Source: event.Board, Kind: event.BoardChanged, Board: board})
+	term.publish(event.Event{Source: event.Server, Kind: event.Waved, Waves: 1}, event.Event{Source: event.Server, Kind: event.Waved, Waves: 2},
+		event.Event{Source: event.Board, Kind: event.FaultChanged, Fault: event.Fault{Name: "sensor", Text: "the camera sensor does not answer", Until: time.Now().Add(20 * time.Second)}})
 	time.Sleep(9 * time.Second)
-	term.publish(event.Event{Source: event.Server, Kind: event.ModeChanged, Mode: event.Loop, Text: "silence"},
+	term.publish(event.Event{Source: event.Server, Kind: event.ModeChanged, Mode: event.Loop, Text: "camera silent for 10s"},
 		event.Event{Source: event.Server, Kind: event.Published, Frame: event.FrameInfo{Seq: 4, Bytes: 21_000, Width: 800, Height: 600}})
 	time.Sleep(3 * time.Second)
 	synctest.Wait()

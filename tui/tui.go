@@ -82,6 +82,11 @@ type Config struct {
 	Image    Image
 	// Absent says for a panel that has nothing to show what to do to have it.
 	Absent map[Panel]string
+	// Confirm says for a command what to ask before it is sent, besides what is
+	// always asked.
+	Confirm map[string]string
+	// Dir is where the choice of firmware begins; empty for the current folder.
+	Dir string
 	// Session is set for a recording: the whole of it is there at once, time
 	// stands still, and the crosshair moves through it.
 	Session *Session

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -54,6 +55,8 @@ func (m *Model) draw() string {
 		m.drawPalette(c)
 	case m.asking != nil:
 		m.drawQuestion(c)
+	case m.overlay != nil:
+		m.overlay.draw(m, c)
 	}
 	return c.String()
 }
@@ -77,8 +80,6 @@ func modeWords(mode event.Mode) string {
 		return "LIVE"
 	case event.Loop:
 		return "LOOP"
-	case event.Replay:
-		return "REPLAY"
 	case event.Waiting:
 		return "WAITING"
 	}
@@ -101,6 +102,13 @@ func (m *Model) drawTitle(c *canvas) {
 	}
 	x += c.put(x+1, 0, c.w-x-1, "public: "+modeWords(s.Mode), modeStyle(s.Mode)) + 2
 	var notes []string
+	if f := s.Fault; f.Name != "" {
+		text := "FAULT " + clean(f.Name)
+		if left := f.Until.Sub(m.instant()); left > 0 {
+			text += ", undone in " + words(left+time.Second-1)
+		}
+		notes = append(notes, text)
+	}
 	if m.hist.dropped > 0 {
 		notes = append(notes, fmt.Sprintf("%d events lost", m.hist.dropped))
 	}

@@ -13,6 +13,7 @@ import (
 
 	"porthole/internal/boardcfg"
 	"porthole/internal/cli"
+	"porthole/internal/console"
 	"porthole/internal/espimage"
 	"porthole/internal/esprom"
 	"porthole/internal/event"
@@ -47,6 +48,7 @@ type device struct {
 	pty      *board.PTY   // may be nil
 	source   *finite
 	undo     []func()
+	faults   *faults
 }
 
 // newDevice starts a board. Its camera sees nothing before run, since no server
@@ -77,6 +79,10 @@ func newDevice(cfg deviceConfig) (_ *device, err error) {
 			return nil, err
 		}
 	}
+	line := new(faultyLine)
+	if cfg.world.Dial == nil {
+		cfg.world.Dial = line.dial
+	}
 	cfg.firmware.Network = cfg.world
 	if cfg.source != nil {
 		cfg.firmware.Uploads = board.CameraUploads(cfg.source, cfg.bus, cfg.name)
@@ -96,6 +102,9 @@ func newDevice(cfg deviceConfig) (_ *device, err error) {
 		}
 	}
 	d.handle(cfg.bus, cfg.name)
+	if cfg.bus != nil {
+		d.faults = newFaults(cfg.bus, cfg.name, d.troubles(cfg.world, line))
+	}
 	return d, nil
 }
 
@@ -132,8 +141,40 @@ func (d *device) handle(bus *event.Bus, name string) {
 			}
 			return note("the application crashed")
 		},
+		"board.hang": func(event.Command) (event.Reply, error) {
+			if err := d.firmware.Hang(); err != nil {
+				return event.Reply{}, err
+			}
+			return note("the application hangs: the watchdog will bite")
+		},
+		"board.brownout": func(event.Command) (event.Reply, error) {
+			if err := d.firmware.Brownout(); err != nil {
+				return event.Reply{}, err
+			}
+			return note("the supply sagged")
+		},
 	} {
 		d.undo = append(d.undo, bus.Handle(command, func(_ context.Context, c event.Command) (event.Reply, error) { return do(c) }))
+	}
+}
+
+// troubles are the faults of a simulated board.
+func (d *device) troubles(world *board.World, line *faultyLine) []fault {
+	down := func(on bool) func() {
+		return func() {
+			for _, p := range world.Points {
+				world.SetDown(p.SSID, on)
+			}
+		}
+	}
+	sensor := func(code int) func() { return func() { d.firmware.SetCameraFault(code); d.Restart(false) } }
+	return []fault{
+		{"wifi", "the Wi-Fi network is gone", down(true), down(false)},
+		{"network", "the board has no way to the server", func() { line.setCut(true) }, func() { line.setCut(false) }},
+		{"slow", "the board's uploads crawl", func() { line.setSlow(true) }, func() { line.setSlow(false) }},
+		{"sensor", "the camera sensor does not answer", sensor(console.CameraNotFound), sensor(0)},
+		{"power", "the board has no power", func() { d.SetPower(false) }, func() { d.SetPower(true) }},
+		{"cable", "the serial cable is unplugged", func() { d.SetPlugged(false) }, func() { d.SetPlugged(true) }},
 	}
 }
 
@@ -172,6 +213,10 @@ func (d *device) close() error {
 		undo()
 	}
 	d.undo = nil
+	if d.faults != nil && d.Board != nil {
+		d.faults.close()
+		d.faults = nil
+	}
 	if d.serial != nil {
 		d.serial.Close()
 	}

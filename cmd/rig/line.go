@@ -31,6 +31,17 @@ func eventLine(e event.Event) string {
 		text = fmt.Sprintf("the public now sees: %s (%s)", e.Mode, e.Text)
 	case event.BoardChanged:
 		return "" // the console's own lines say it
+	case event.PublicSide:
+		return "" // one a second
+	case event.Waved:
+		text = fmt.Sprintf("a visitor waved, %d so far", e.Waves)
+	case event.Progressed:
+		text = progressLineOf(e.Progress)
+	case event.FaultChanged:
+		text = "fault " + e.Fault.Name + ": " + e.Fault.Text
+		if e.Fault.Over {
+			text += ", no more"
+		}
 	case event.Console, event.Note:
 		text = e.Text
 	case event.LoadSample:
@@ -43,6 +54,18 @@ func eventLine(e event.Event) string {
 		name += " " + e.Name
 	}
 	return fmt.Sprintf("%s  %-7s %s", e.Time.Format("15:04:05.000"), cli.Printable(name), cli.Printable(text))
+}
+
+func progressLineOf(p event.Progress) string {
+	switch {
+	case p.Failure != "":
+		return p.Work + " failed: " + p.Failure
+	case p.Ended:
+		return p.Work + " is done"
+	case p.Total > 0:
+		return fmt.Sprintf("%s: %s, %d %%", p.Work, p.Phase, 100*p.Done/p.Total)
+	}
+	return p.Work + ": " + p.Phase
 }
 
 func kilobytes(n int) string { return fmt.Sprintf("%.1f kB", float64(n)/1000) }

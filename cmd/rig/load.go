@@ -31,6 +31,7 @@ type loadCmd struct {
 	ETag       bool          `name:"etag" default:"true" negatable:"" help:"Poll with If-None-Match, as browsers do."`
 	Objective  string        `default:"errors == 0, age.p99 < 4.5s" placeholder:"LIST" help:"What must hold, separated by commas (default: ${default}). A missed objective ends with exit code 3."`
 	JSON       string        `name:"json" placeholder:"FILE" help:"Also write the report as JSON; - writes it to standard output instead of the text."`
+	Samples    string        `placeholder:"FILE" help:"Also write every second as a JSON line, the report last: rig tui --load FILE follows it."`
 	Results    string        `placeholder:"FILE" help:"Also write every poll in Vegeta's format, for vegeta report."`
 	Seed       uint64        `placeholder:"N" help:"Seed of phases and of the simulated room; 0 draws one and prints it."`
 	Quiet      bool          `short:"q" help:"No line per second."`
@@ -182,7 +183,12 @@ func (c *loadCmd) own(ctx context.Context, std cli.IO, text io.Writer, cfg loadt
 
 // measure runs the load and writes the reports.
 func (c *loadCmd) measure(ctx context.Context, std cli.IO, text io.Writer, cfg loadtest.Config) error {
+	samples, err := openSamples(c.Samples)
+	if err != nil {
+		return err
+	}
 	emit := func(s loadtest.Sample) {
+		samples.add(s)
 		if c.Quiet || s.Final {
 			return
 		}
@@ -190,6 +196,9 @@ func (c *loadCmd) measure(ctx context.Context, std cli.IO, text io.Writer, cfg l
 			s.Viewers, s.Polls, s.New, s.Unchanged, s.Errors, s.AgeP50, s.AgeP99)
 	}
 	report, err := loadtest.Run(ctx, cfg, emit)
+	if err := samples.finish(report); err != nil {
+		return err
+	}
 	if report == nil {
 		return err
 	}

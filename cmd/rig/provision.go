@@ -50,7 +50,7 @@ Set RIG_WIFI_PASSWORD and RIG_TOKEN, or use --secrets FILE (chmod 600 FILE).
 }
 
 func (c *provisionCmd) Run(ctx context.Context, std cli.IO) error {
-	change, err := c.change()
+	change, err := c.change(true)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,8 @@ type boardChange struct {
 }
 
 // change collects flags, environment and the file, in this order of precedence.
-func (c *provisionCmd) change() (boardChange, error) {
+// ownToken says that RIG_TOKEN is the board's.
+func (c *provisionCmd) change(ownToken bool) (boardChange, error) {
 	var out boardChange
 	for flag, value := range map[string]string{"password": c.Password, "wifi-password": c.WifiPassword, "token": c.Token} {
 		if value != "" {
@@ -128,7 +129,11 @@ func (c *provisionCmd) change() (boardChange, error) {
 	}
 	out.ssid, out.name = given(c.SSID), given(c.Name)
 	out.password = first(given(os.Getenv("RIG_WIFI_PASSWORD")), secrets["wifi-password"])
-	out.token = first(given(os.Getenv("RIG_TOKEN")), secrets["token"])
+	token := ""
+	if ownToken {
+		token = os.Getenv("RIG_TOKEN")
+	}
+	out.token = first(given(token), secrets["token"])
 	out.interval = c.Interval
 	if c.Open {
 		if out.password != nil {

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"porthole/hil/backtrace"
 	"porthole/internal/cli"
 	"porthole/internal/event"
+	"porthole/loadtest"
 	"porthole/tui"
 )
 
@@ -21,7 +24,11 @@ type tuiCmd struct {
 	Token  string `placeholder:"TOKEN" help:"Of --server, where its private side asks for one. Better in the environment, where the process list does not show it."`
 	CA     string `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) for https (default: the system's)."`
 	Port   string `placeholder:"PORT" help:"Serial port of a board whose console is shown: a device, usb:VID:PID or rfc2217://host:port."`
+	Pin    string `env:"-" placeholder:"PIN" help:"Shutoff pin of the board at --port: gpiochip:CHIP:LINE, rts:PORT or periph:NAME. The camera is off from the start and after the end of the dashboard."`
+	Safe   string `env:"-" placeholder:"low|high" help:"Level of the pin at which the camera is off; docs/wiring.md says which."`
 	ELF    string `name:"elf" placeholder:"FILE" help:"Program on the board, to name the functions of crashes."`
+
+	Load string `placeholder:"FILE" help:"Show a load run of another process: a report of rig load --json, or what rig load --samples writes while it runs."`
 
 	HTTP   string        `name:"http" default:"127.0.0.1:0" help:"Address of the live page of the server in this process (default: any free port)."`
 	Seed   uint64        `placeholder:"N" help:"Seed of the simulated room and board; 0 draws one."`
@@ -75,12 +82,16 @@ func (c *tuiCmd) check() error {
 	switch {
 	case c.Plain && c.JSON:
 		return cli.Usage(errors.New("--plain and --json exclude each other"))
-	case c.Replay != "" && (c.Server != "" || c.Port != "" || c.Record != ""):
-		return cli.Usage(errors.New("--replay shows a recording: it goes without --server, --port and --record"))
+	case c.Replay != "" && (c.Server != "" || c.Port != "" || c.Record != "" || c.Load != ""):
+		return cli.Usage(errors.New("--replay shows a recording: it goes without --server, --port, --load and --record"))
 	case c.Replay != "" && (c.Plain || c.JSON):
 		return cli.Usage(cli.Hint(errors.New("--replay is a screen"), "a recording is a file of JSON lines: read it with any tool"))
 	case c.Server == "" && (c.Public != "" || c.Token != "" || c.CA != ""):
 		return cli.Usage(errors.New("--public, --token and --ca go with --server"))
+	case c.Port == "" && (c.Pin != "" || c.Safe != ""):
+		return cli.Usage(cli.Hint(errors.New("--pin and --safe go with --port"), "the pin belongs to the board at that port; rig power switches a pin alone"))
+	case c.Pin == "" && c.Safe != "":
+		return cli.Usage(errors.New("--safe goes with --pin"))
 	case c.RecordLimit < 1:
 		return cli.Usage(fmt.Errorf("--record-limit %d is no size", c.RecordLimit))
 	}
@@ -93,6 +104,7 @@ type bench struct {
 	title    string
 	absent   map[tui.Panel]string
 	close    func() error
+	confirm  map[string]string // command: what to ask before it is sent
 	recorded bool
 	ended    <-chan struct{} // closed when a part failed; nil where none can
 }
@@ -130,24 +142,70 @@ func (c *tuiCmd) attach(ctx context.Context, roots *x509.CertPool, program *back
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{source: src, title: c.Server, close: src.Close, absent: map[tui.Panel]string{
+	// What is done here and not there: a board at a port, viewers.
+	here := new(event.Bus)
+	joined := join(src, newBusSource(here, nil), c.Port == "")
+	b := &bench{source: joined, title: c.Server, absent: map[tui.Panel]string{
 		tui.CameraPanel: "no frame has arrived at this server since it started: run a camera, or rig sim --to " + cmp.Or(c.Public, "URL"),
-		tui.LoadPanel:   "no load run reports to this server: rig load --url " + cmp.Or(c.Public, "URL") + "/latest prints its own figures",
 	}}
+	closers := []func() error{joined.close, src.Close}
+	b.close = func() (err error) {
+		for _, f := range closers {
+			err = errors.Join(err, f())
+		}
+		return err
+	}
 	if c.Port == "" {
 		b.absent[tui.BoardPanel] = "no board: give its serial port with --port, as rig ports lists them"
 		b.absent[tui.ConsolePanel] = "no console: give the board's serial port with --port, as rig ports lists them"
-		return b, nil
+	} else {
+		watch, err := watchPort(ctx, here, c.Port, program)
+		if err != nil {
+			return nil, errors.Join(err, b.close())
+		}
+		closers = slices.Insert(closers, 0, watch.close)
+		if err := c.switched(ctx, watch); err != nil {
+			return nil, errors.Join(err, b.close())
+		}
+		b.title += " + " + c.Port
 	}
-	watched := new(event.Bus)
-	watch, err := watchPort(ctx, watched, c.Port, program)
+	cfg := loadtest.Config{TLS: trusting(roots), Truth: joined.truth}
+	b.absent[tui.LoadPanel] = "no load runs: give the public side with --public to start one with g; rig load --samples FILE and --load FILE show one that runs elsewhere"
+	if c.Public != "" {
+		cfg.TargetURL = strings.TrimSuffix(c.Public, "/") + "/latest"
+		b.absent[tui.LoadPanel] = "no load runs: g starts 150 viewers in this process; rig load --samples FILE and --load FILE show one that runs elsewhere"
+		b.confirm = map[string]string{"load.start": "Let viewers on this machine poll " + cfg.TargetURL + "? It is somebody's server."}
+	}
+	load, err := c.load(here, cfg)
 	if err != nil {
-		return nil, errors.Join(err, src.Close())
+		return nil, errors.Join(err, b.close())
 	}
-	joined := join(src, newBusSource(watched, nil))
-	b.source, b.title = joined, b.title+" + "+c.Port
-	b.close = func() error { return errors.Join(watch.close(), joined.close(), src.Close()) }
+	closers = slices.Insert(closers, 0, func() error { load(); return nil })
 	return b, nil
+}
+
+// load offers viewers, or follows a run of another process. It returns what ends
+// either.
+func (c *tuiCmd) load(bus *event.Bus, cfg loadtest.Config) (end func(), err error) {
+	switch {
+	case c.Load != "":
+		l, err := followLoad(bus, c.Load)
+		if err != nil {
+			return nil, err
+		}
+		return l.close, nil
+	case cfg.TargetURL == "":
+		return func() {}, nil
+	}
+	return newLoadRunner(bus, cfg).close, nil
+}
+
+// switched takes the shutoff pin where one is named.
+func (c *tuiCmd) switched(ctx context.Context, w *watch) error {
+	if c.Pin == "" {
+		return nil
+	}
+	return w.takePin(ctx, &pinFlags{Pin: c.Pin, Safe: c.Safe})
 }
 
 // show runs the screen, or what stands in for it.
@@ -172,7 +230,7 @@ func (c *tuiCmd) show(ctx context.Context, std cli.IO, b *bench) error {
 	case c.JSON:
 		return jsonEvents(ctx, std.Out, b)
 	}
-	return c.screen(ctx, std, tui.Config{Source: b.source, Title: b.title, ReadOnly: c.ReadOnly, Image: imageWay(c.Image), Absent: b.absent})
+	return c.screen(ctx, std, tui.Config{Source: b.source, Title: b.title, ReadOnly: c.ReadOnly, Image: imageWay(c.Image), Absent: b.absent, Confirm: b.confirm})
 }
 
 // imageWay maps the flag's value to the dashboard's.

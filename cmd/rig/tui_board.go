@@ -18,48 +18,50 @@ import (
 )
 
 // watch is a running monitor that feeds a bus with a board's console and with
-// what the lines say of the board.
+// what the lines say of the board, and takes commands for the board behind the
+// port. The port is shared: it steps back for a flasher, its own or another's.
 type watch struct {
+	bus   *event.Bus
+	name  string
 	stop  context.CancelFunc
 	parts sync.WaitGroup
 	sub   *event.Subscription
+	undo  []func()
 	err   error // of the monitor; read after close
+
+	mu    sync.Mutex
+	port  *serial.Shared // the newest: it is another one after the port was away
+	state event.BoardState
+	busy  string // the work that has the port, "" for none
+	pin   *pinSwitch
 }
 
 // watchPort watches a board's port by its name. The port comes back after it was
 // unplugged.
 func watchPort(ctx context.Context, bus *event.Bus, name string, program *backtrace.Program) (*watch, error) {
-	// It steps back for a flasher and says so.
-	open := func(ctx context.Context) (hil.Port, error) {
-		return openShared(ctx, name, func(h serial.Handover) {
-			text := "the port was lent to " + h.To
-			if h.Back {
-				text = "the port is back"
-			}
-			bus.Publish(event.Event{Source: event.Bench, Kind: event.Note, Text: text})
-		})
-	}
-	port, err := open(ctx)
+	w := &watch{bus: bus, name: name}
+	w, err := w.run(ctx, program, func(ctx context.Context) (*serial.Shared, error) {
+		return openShared(ctx, name, func(h serial.Handover) { w.lent(h) })
+	})
 	if err != nil {
 		return nil, cli.Hint(err, "rig ports lists the ports and who uses them")
 	}
-	return newWatch(bus, name, monitor.Config{Port: port, Reopen: open, Events: bus, Program: program}), nil
+	w.handle("board.reset", w.reset)
+	return w, nil
 }
 
-// watchWire watches the simulated board of this process.
-func watchWire(bus *event.Bus, d *device, program *backtrace.Program) (*watch, error) {
-	open := func(context.Context) (hil.Port, error) {
-		wire, err := d.Connect()
-		if err != nil {
-			return nil, err
-		}
-		return wirePort{wire}, nil
-	}
-	port, err := open(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	return newWatch(bus, "simulated, in this process", monitor.Config{Port: port, Reopen: open, Events: bus, Program: program}), nil
+// watchWire watches the simulated board of this process, which resets itself.
+func watchWire(ctx context.Context, bus *event.Bus, d *device, program *backtrace.Program) (*watch, error) {
+	w := &watch{bus: bus, name: "simulated, in this process"}
+	return w.run(ctx, program, func(ctx context.Context) (*serial.Shared, error) {
+		return serial.NewShared(ctx, serial.SharedConfig{Open: func(context.Context) (hil.Port, error) {
+			wire, err := d.Connect()
+			if err != nil {
+				return nil, err
+			}
+			return wirePort{wire}, nil
+		}})
+	})
 }
 
 // wirePort is a cable to a simulated board as a port.
@@ -68,54 +70,105 @@ type wirePort struct{ *board.Wire }
 // Discard implements [hil.Port].
 func (p wirePort) Discard() error { return p.Purge() }
 
-func newWatch(bus *event.Bus, name string, cfg monitor.Config) *watch {
-	ctx, stop := context.WithCancel(context.Background())
-	w := &watch{stop: stop, sub: bus.Subscribe(consoleBacklog)}
+// run starts the monitor; ctx bounds the first opening only.
+func (w *watch) run(ctx context.Context, program *backtrace.Program, open func(context.Context) (*serial.Shared, error)) (*watch, error) {
+	reopen := func(ctx context.Context) (hil.Port, error) {
+		port, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		w.mu.Lock()
+		w.port = port
+		w.mu.Unlock()
+		return port, nil
+	}
+	port, err := reopen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.Background())
+	w.stop, w.sub = stop, w.bus.Subscribe(consoleBacklog)
+	w.change(func(b *event.BoardState) { b.Port, b.State = w.name, "listening" })
 	w.parts.Go(func() {
-		_, w.err = monitor.Run(ctx, cfg)
-		if w.err != nil && ctx.Err() == nil {
-			bus.Publish(event.Event{Source: event.Bench, Kind: event.Note, Text: "the console has ended: " + w.err.Error()})
+		_, w.err = monitor.Run(running, monitor.Config{Port: port, Reopen: reopen, Events: w.bus, Program: program})
+		if w.err != nil && running.Err() == nil {
+			w.note("the console has ended: " + w.err.Error())
 		}
 	})
-	w.parts.Go(func() { follow(w.sub, bus, event.BoardState{Port: name, State: "listening"}) })
-	return w
+	w.parts.Go(w.follow)
+	w.handle("board.flash", w.flash)
+	w.handle("board.provision", w.provision)
+	return w, nil
 }
 
-func (w *watch) close() error {
-	w.stop()
-	w.sub.Close()
-	w.parts.Wait()
-	if errors.Is(w.err, context.Canceled) {
-		return nil
+func (w *watch) handle(name string, h event.Handler) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.undo = append(w.undo, w.bus.Handle(name, h))
+}
+
+func (w *watch) note(text string) {
+	w.bus.Publish(event.Event{Source: event.Bench, Kind: event.Note, Text: text})
+}
+
+// lent says that another process has the port, or had it.
+func (w *watch) lent(h serial.Handover) {
+	text, holder := "the port was lent to "+h.To, h.To
+	if h.Back {
+		text, holder = "the port is back", ""
 	}
-	return w.err
+	w.note(text)
+	w.change(func(b *event.BoardState) { b.Holder = holder })
 }
 
-// follow reads the console on a bus and publishes what it says of the board,
-// when that changed.
-func follow(sub *event.Subscription, bus *event.Bus, state event.BoardState) {
-	bus.Publish(event.Event{Source: event.Board, Kind: event.BoardChanged, Board: state})
+// change changes what is known of the board, and publishes it where it differs.
+func (w *watch) change(f func(*event.BoardState)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := w.state
+	if f(&next); next != w.state {
+		w.state = next
+		w.bus.Publish(event.Event{Source: event.Board, Kind: event.BoardChanged, Board: next})
+	}
+}
+
+// follow reads the console on the bus.
+func (w *watch) follow() {
 	for {
-		e, ok := sub.Next(context.Background())
+		e, ok := w.sub.Next(context.Background())
 		if !ok {
 			return
 		}
-		if e.Source != event.Board || e.Kind != event.Console {
-			continue
-		}
-		next := state
-		readBoard(&next, e.Text)
-		if next != state {
-			state = next
-			bus.Publish(event.Event{Time: e.Time, Source: event.Board, Kind: event.BoardChanged, Board: state})
+		if e.Source == event.Board && e.Kind == event.Console {
+			w.change(func(b *event.BoardState) { readBoard(b, e.Text) })
 		}
 	}
+}
+
+func (w *watch) close() error {
+	w.mu.Lock()
+	undo := w.undo
+	w.mu.Unlock()
+	for _, f := range undo {
+		f()
+	}
+	w.stop()
+	w.sub.Close()
+	w.parts.Wait()
+	var err error
+	if w.pin != nil {
+		err = w.pin.close()
+	}
+	if errors.Is(w.err, context.Canceled) {
+		return err
+	}
+	return errors.Join(w.err, err)
 }
 
 // readBoard takes what one line of the console says of the board.
 func readBoard(b *event.BoardState, line string) {
 	if banner, ok := console.ParseBanner(line); ok {
-		*b = event.BoardState{Port: b.Port, State: "booting", Reset: strings.ToLower(banner.Reason), Starts: b.Starts + 1, Panics: b.Panics, Camera: b.Camera}
+		*b = event.BoardState{Port: b.Port, Holder: b.Holder, Pin: b.Pin, State: "booting", Reset: strings.ToLower(banner.Reason), Starts: b.Starts + 1, Panics: b.Panics, Camera: b.Camera}
 		if banner.Download() {
 			b.State = "waiting for a flasher"
 		}

@@ -8,6 +8,7 @@ import (
 	"porthole/hil/backtrace"
 	"porthole/internal/cli"
 	"porthole/internal/event"
+	"porthole/loadtest"
 	"porthole/tui"
 )
 
@@ -30,18 +31,32 @@ func (c *tuiCmd) local(ctx context.Context, std cli.IO, program *backtrace.Progr
 	source.server = f.server
 	var console *watch
 	if c.Port != "" {
-		console, err = watchPort(ctx, bus, c.Port, program)
+		if console, err = watchPort(ctx, bus, c.Port, program); err == nil {
+			if err = c.switched(ctx, console); err != nil {
+				err = errors.Join(err, console.close())
+			}
+		}
 	} else {
-		console, err = watchWire(bus, f.device, program)
+		console, err = watchWire(ctx, bus, f.device, program)
 	}
 	if err != nil {
 		f.closeListeners()
 		src.close()
 		return nil, errors.Join(err, f.device.close())
 	}
-	runner := newLoadRunner(bus, f)
+	truth := new(modeLog)
+	modes := bus.Subscribe(1024)
+	load, err := c.load(bus, loadtest.Config{
+		TargetURL: "https://" + f.https.Addr().String() + "/latest", TLS: trusting(f.roots), Truth: truth, InProcess: true,
+	})
+	if err != nil {
+		f.closeListeners()
+		src.close()
+		return nil, errors.Join(err, console.close(), f.device.close())
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
+	parts.Go(func() { truth.read(modes, nil) })
 	var feedErr error
 	ended := make(chan struct{})
 	parts.Go(func() { defer close(ended); feedErr = f.run(running) })
@@ -50,9 +65,10 @@ func (c *tuiCmd) local(ctx context.Context, std cli.IO, program *backtrace.Progr
 		source: source, title: page, ended: ended,
 		absent: map[tui.Panel]string{tui.LoadPanel: "no load runs: g starts 150 viewers, :load.start viewers=N as many as you say"},
 		close: func() error {
-			runner.close()
+			load()
 			stop()
 			err := console.close()
+			modes.Close()
 			parts.Wait()
 			source.sub.Close()
 			src.close()

@@ -53,10 +53,15 @@ func changes(e event.Event, before event.Snapshot) bool {
 		return before.Uploads == 0
 	case event.Accepted:
 		return before.Accepted == 0
+	case event.PublicSide:
+		return false
 	case event.Published:
 		return false // the mode says what the public sees
 	case event.UploadFailed, event.Rejected:
 		return e.Text != before.LastProblem
+	case event.Progressed:
+		p, was := e.Progress, before.Progress
+		return p.Ended || p.Work != was.Work || p.Phase != was.Phase || was.Ended
 	case event.LoadSample:
 		return e.Load.Finished || before.Load.Viewers != e.Load.Viewers || before.Load.Errors != e.Load.Errors
 	}

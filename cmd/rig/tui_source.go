@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"porthole/internal/cli"
 	"porthole/internal/event"
 	"porthole/internal/remote"
 	"porthole/server"
@@ -61,7 +63,15 @@ func (s *busSource) Commands() []string { return s.bus.Commands() }
 
 // Do implements tui.Source.
 func (s *busSource) Do(ctx context.Context, c event.Command) (event.Reply, error) {
-	return s.bus.Do(ctx, c)
+	return hinted(s.bus.Do(ctx, c))
+}
+
+// hinted puts the hint of an error into its text, which is all that a screen has.
+func hinted(r event.Reply, err error) (event.Reply, error) {
+	if hint := cli.HintOf(err); hint != "" {
+		err = fmt.Errorf("%w; %s", err, hint)
+	}
+	return r, err
 }
 
 // Picture implements tui.Source: it asks the server's handlers, without a
@@ -170,7 +180,9 @@ func (s *remoteSource) Close() error {
 type joined struct {
 	server tui.Source
 	board  *busSource
+	truth  *modeLog // what the public was shown when
 	events chan event.Event
+	gone   chan struct{} // closed when nothing more can come
 	stop   context.CancelFunc
 	pumps  sync.WaitGroup
 }
@@ -178,33 +190,48 @@ type joined struct {
 var _ tui.Source = (*joined)(nil)
 
 // join reads both sources until close. What waits in a source that is not read
-// fast enough is dropped there, and counted.
-func join(srv tui.Source, board *busSource) *joined {
+// fast enough is dropped there, and counted. alone says that without the server
+// there is nothing to see: then its end is the end.
+func join(srv tui.Source, board *busSource, alone bool) *joined {
 	ctx, stop := context.WithCancel(context.Background())
-	j := &joined{server: srv, board: board, events: make(chan event.Event, 64), stop: stop}
-	for _, src := range []tui.Source{srv, board} {
-		j.pumps.Go(func() {
-			for {
-				e, ok := src.Next(ctx)
-				if !ok {
-					if ctx.Err() == nil && src == srv {
-						e = event.Event{Time: time.Now(), Source: event.Bench, Kind: event.Note, Text: "the server has gone; the board is still there"}
-					} else {
-						return
-					}
-				}
-				select {
-				case j.events <- e:
-				case <-ctx.Done():
-					return
-				}
-				if !ok {
-					return
-				}
-			}
-		})
+	j := &joined{server: srv, board: board, truth: new(modeLog), events: make(chan event.Event, 64), gone: make(chan struct{}), stop: stop}
+	if snap := srv.Snapshot(); snap.Mode != "" {
+		j.truth.add(snap.ModeSince, snap.Mode)
 	}
+	j.pumps.Go(func() {
+		j.pump(ctx, srv)
+		if ctx.Err() != nil {
+			return
+		}
+		if alone {
+			close(j.gone)
+			return
+		}
+		select {
+		case j.events <- event.Event{Time: time.Now(), Source: event.Bench, Kind: event.Note, Text: "the server has gone; the board is still there"}:
+		case <-ctx.Done():
+		}
+	})
+	j.pumps.Go(func() { j.pump(ctx, board) })
 	return j
+}
+
+// pump passes events on until there are no more.
+func (j *joined) pump(ctx context.Context, src tui.Source) {
+	for {
+		e, ok := src.Next(ctx)
+		if !ok {
+			return
+		}
+		if e.Kind == event.ModeChanged {
+			j.truth.add(e.Time, e.Mode)
+		}
+		select {
+		case j.events <- e:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Next implements tui.Source.
@@ -212,15 +239,18 @@ func (j *joined) Next(ctx context.Context) (event.Event, bool) {
 	select {
 	case e := <-j.events:
 		return e, true
+	case <-j.gone:
 	case <-ctx.Done():
-		return event.Event{}, false
 	}
+	return event.Event{}, false
 }
 
 // Snapshot implements tui.Source.
 func (j *joined) Snapshot() event.Snapshot {
 	s := j.server.Snapshot()
-	s.Board = j.board.Snapshot().Board
+	if b := j.board.Snapshot().Board; b != (event.BoardState{}) {
+		s.Board = b // the board at the port, not the one that the server hears of
+	}
 	return s
 }
 
@@ -228,14 +258,21 @@ func (j *joined) Snapshot() event.Snapshot {
 func (j *joined) Dropped() uint64 { return j.server.Dropped() + j.board.Dropped() }
 
 // Commands implements tui.Source.
-func (j *joined) Commands() []string { return append(j.board.Commands(), j.server.Commands()...) }
+func (j *joined) Commands() []string {
+	all := append(j.board.Commands(), j.server.Commands()...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
-// Do implements tui.Source: what the board here can do goes there.
+// Do implements tui.Source: what can be done here is done here. What a part here
+// leaves to others, such as a reset by a port without reset lines, goes to the
+// server if it can.
 func (j *joined) Do(ctx context.Context, c event.Command) (event.Reply, error) {
-	if r, err := j.board.Do(ctx, c); !errors.Is(err, event.ErrNoHandler) {
+	r, err := j.board.Do(ctx, c)
+	if !errors.Is(err, event.ErrNoHandler) || slices.Contains(j.board.Commands(), c.Name) && !slices.Contains(j.server.Commands(), c.Name) {
 		return r, err
 	}
-	return j.server.Do(ctx, c)
+	return hinted(j.server.Do(ctx, c))
 }
 
 // Picture implements tui.Source.

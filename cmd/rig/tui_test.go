@@ -155,21 +155,21 @@ func (p *person) summaryAfter(keys string) string {
 	select {
 	case err := <-ended:
 		if err != nil {
-			p.t.Errorf("rig: %v\n%s", err, tail(p.output()))
+			p.t.Errorf("rig: %v\n%s", err, lastOf(p.output()))
 		}
 	case <-time.After(20 * time.Second):
-		p.t.Fatalf("rig did not end\n%s", tail(p.output()))
+		p.t.Fatalf("rig did not end\n%s", lastOf(p.output()))
 	}
 	<-p.done // the terminal has hung up: all of it is here
 	out := p.output()
 	i := strings.LastIndex(out, "\x1b[?1049l")
 	if i < 0 {
-		p.t.Fatalf("the alternate screen was never left: %q", tail(out))
+		p.t.Fatalf("the alternate screen was never left: %q", lastOf(out))
 	}
 	return out[i:]
 }
 
-func tail(s string) string { return s[max(len(s)-3000, 0):] }
+func lastOf(s string) string { return s[max(len(s)-3000, 0):] }
 
 // TestOperator is the evening of an operator: attached to the private side of a
 // server and to the serial port of a board, he sees it boot, cuts the camera, sees

@@ -51,8 +51,6 @@ const (
 	ModeChanged Kind = "mode"
 	// Waved: a visitor waved. Waves is set.
 	Waved Kind = "waved"
-	// CoverChanged: recordings came or went. Cover is set, all of it.
-	CoverChanged Kind = "cover"
 	// Console: a line from a board's serial console, in Text.
 	Console Kind = "console"
 	// Note: something worth a line, in Text.
@@ -63,6 +61,10 @@ const (
 	PublicSide Kind = "public-side"
 	// BoardChanged: what is known of a board changed. Board is set, all of it.
 	BoardChanged Kind = "board"
+	// Progressed: how far longer work on a board is. Progress is set.
+	Progressed Kind = "progress"
+	// FaultChanged: a named fault began, or is over. Fault is set.
+	FaultChanged Kind = "fault"
 )
 
 // Event is one thing that happened. It is a plain value: sent over the wire as
@@ -84,7 +86,9 @@ type Event struct {
 	Load   LoadFigure   `json:"load,omitzero"`
 	Public PublicFigure `json:"public,omitzero"`
 	Board  BoardState   `json:"board,omitzero"`
-	Cover  Cover        `json:"cover,omitzero"`
+
+	Progress Progress `json:"progress,omitzero"`
+	Fault    Fault    `json:"fault,omitzero"`
 }
 
 // FrameInfo describes one frame without its pixels.
@@ -106,7 +110,6 @@ const (
 	Waiting Mode = "waiting" // nothing yet
 	Live    Mode = "live"    // the camera's newest frame
 	Loop    Mode = "loop"    // the recorded loop
-	Replay  Mode = "replay"  // a recording of the camera that was never shown before
 )
 
 // LoadFigure is one second of a load test.
@@ -145,6 +148,7 @@ type PublicFigure struct {
 type BoardState struct {
 	Port     string `json:"port,omitempty"`     // that it is reached by
 	Holder   string `json:"holder,omitempty"`   // who has the port, where it is not us
+	Pin      string `json:"pin,omitempty"`      // of the shutoff, and what it is driven to
 	State    string `json:"state,omitempty"`    // a word: "booting", "running", "crashed", "gone"…
 	Reset    string `json:"reset,omitempty"`    // why it started last
 	Firmware string `json:"firmware,omitempty"` // project and version
@@ -157,13 +161,20 @@ type BoardState struct {
 	Panics   int    `json:"panics,omitempty"`   // seen so far
 }
 
-// Cover says how much there is of recordings of the camera that nobody has seen.
-type Cover struct {
-	Clips  int           `json:"clips"`
-	Bytes  int64         `json:"bytes"`
-	Length time.Duration `json:"length"` // of all clips
-	// Days that they last without a pause, at the worst time of the day.
-	Days float64 `json:"days"`
-	// Bare counts the hours of the day for which there is nothing.
-	Bare int `json:"bare_hours"`
+// Progress is how far longer work on a board is, such as flashing it.
+type Progress struct {
+	Work    string `json:"work"`            // in words: "flash app.bin"
+	Phase   string `json:"phase,omitempty"` // "comparing", "writing", …
+	Done    int64  `json:"done,omitempty"`  // bytes of this phase
+	Total   int64  `json:"total,omitempty"` // 0: not known
+	Ended   bool   `json:"ended,omitempty"`
+	Failure string `json:"failure,omitempty"` // why it ended without success
+}
+
+// Fault is a trouble that somebody asked for, by its name. It ends by itself.
+type Fault struct {
+	Name  string    `json:"name"`
+	Text  string    `json:"text,omitempty"` // what it does
+	Until time.Time `json:"until,omitzero"` // when it is undone at the latest
+	Over  bool      `json:"over,omitempty"` // it was undone
 }

@@ -97,18 +97,24 @@ func TestSnapshotFollowsEvents(t *testing.T) {
 		{Source: Board, Kind: Console, Text: "hello"},
 		{Source: Load, Kind: LoadSample, Load: LoadFigure{Viewers: 150}},
 		{Source: Board, Kind: BoardChanged, Board: BoardState{State: "running", Reset: "power on", Heap: 200_000, RSSI: -58}},
+		{Source: Board, Kind: Progressed, Progress: Progress{Work: "flash app.bin", Phase: "writing", Done: 1, Total: 2}},
+		{Source: Board, Kind: FaultChanged, Fault: Fault{Name: "wifi", Until: at.Add(time.Minute)}},
+		{Source: Board, Kind: FaultChanged, Fault: Fault{Name: "wifi", Over: true}},
+		{Source: Board, Kind: FaultChanged, Fault: Fault{Name: "power", Until: at.Add(time.Hour)}},
 	} {
 		e.Time = at.Add(time.Duration(i) * time.Second)
 		b.Publish(e)
 	}
 	want := Snapshot{
-		Seq: 10, Time: at.Add(9 * time.Second), Mode: Loop, ModeSince: at.Add(6 * time.Second),
+		Seq: 14, Time: at.Add(13 * time.Second), Mode: Loop, ModeSince: at.Add(6 * time.Second),
 		Uploads: 1, Failures: 1, Accepted: 1, Rejected: 1, Published: 1,
 		LastUpload:   FrameInfo{Seq: 1, Bytes: 25000},
 		LastAccepted: FrameInfo{Seq: 1, Bytes: 25000, Width: 800, Height: 600}, AcceptedAt: at.Add(time.Second),
 		LastShown: FrameInfo{Seq: 7, Bytes: 24000, Live: true}, ShownAt: at.Add(3 * time.Second),
 		LastProblem: "dial: refused", ProblemAt: at.Add(5 * time.Second), Load: LoadFigure{Viewers: 150},
-		Board: BoardState{State: "running", Reset: "power on", Heap: 200_000, RSSI: -58},
+		Board:    BoardState{State: "running", Reset: "power on", Heap: 200_000, RSSI: -58},
+		Progress: Progress{Work: "flash app.bin", Phase: "writing", Done: 1, Total: 2},
+		Fault:    Fault{Name: "power", Until: at.Add(time.Hour)},
 	}
 	if got := b.Snapshot(); got != want {
 		t.Errorf("snapshot\n got %+v\nwant %+v", got, want)

@@ -11,6 +11,7 @@ type Snapshot struct {
 
 	Mode      Mode      `json:"mode,omitempty"` // the truth, not what viewers can tell
 	ModeSince time.Time `json:"mode_since,omitzero"`
+	ModeWhy   string    `json:"mode_why,omitempty"`
 
 	Uploads      uint64    `json:"uploads"`           // sent by a camera
 	Failures     uint64    `json:"failures"`          // of a camera to send
@@ -30,7 +31,8 @@ type Snapshot struct {
 	Load        LoadFigure   `json:"load,omitzero"`
 	Board       BoardState   `json:"board,omitzero"`
 	Public      PublicFigure `json:"public,omitzero"`
-	Cover       Cover        `json:"cover,omitzero"`
+	Progress    Progress     `json:"progress,omitzero"` // of the work under way, or of the last that ended
+	Fault       Fault        `json:"fault,omitzero"`    // that is on; zero for none
 }
 
 // Apply folds one event in.
@@ -55,17 +57,21 @@ func (s *Snapshot) Apply(e Event) {
 		s.Published++
 		s.LastShown, s.ShownAt = e.Frame, e.Time
 	case ModeChanged:
-		s.Mode, s.ModeSince = e.Mode, e.Time
+		s.Mode, s.ModeSince, s.ModeWhy = e.Mode, e.Time, e.Text
 	case Waved:
 		s.Waves = max(s.Waves, e.Waves)
 	case LoadSample:
 		s.Load = e.Load
 	case PublicSide:
 		s.Public = e.Public
-	case CoverChanged:
-		s.Cover = e.Cover
 	case BoardChanged:
 		s.Board = e.Board
+	case Progressed:
+		s.Progress = e.Progress
+	case FaultChanged:
+		if s.Fault = e.Fault; e.Fault.Over {
+			s.Fault = Fault{}
+		}
 	case Console, Note:
 		// lines are history, not state
 	}

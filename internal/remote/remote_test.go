@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func TestCommands(t *testing.T) {
 		return event.Reply{Text: "off"}, nil
 	})
 	c := dial(t, remote.Config{Admin: admin, Token: adminToken})
-	if names, err := c.Commands(t.Context()); err != nil || len(names) != 1 || names[0] != "camera.off" {
+	if names, err := c.Commands(t.Context()); err != nil || !slices.Contains(names, "camera.off") {
 		t.Errorf("commands %q, %v", names, err)
 	}
 	if r, err := c.Do(t.Context(), event.Command{Name: "camera.off"}); err != nil || r.Text != "off" {
