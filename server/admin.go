@@ -19,10 +19,13 @@ import (
 //	GET /admin/events      what happens, as JSON lines; the first is the state so far
 //	GET /admin/commands    what can be asked for
 //	POST /admin/commands   ask for it, as JSON
+//	GET /admin/            the status page, with /admin/state, /admin/history and /admin/public.jpg
+//	GET /metrics           all figures, for Prometheus
+//	GET /debug/pprof/      profiles of the process
 //	GET /healthz
 //
-// Where there are admin tokens every request but the last needs one as a bearer
-// token; where there are none, requests must be addressed to this machine by a
+// Where there are admin tokens every request needs one as a bearer token, but
+// those for the last and for the page's own files, which hold no secrets; where there are none, requests must be addressed to this machine by a
 // loopback name, so that no page elsewhere can reach it by a name of its own.
 // What a browser sends for a foreign page is refused.
 func (s *Server) Admin() http.Handler {
@@ -41,6 +44,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /admin/events", s.handleEvents)
 	mux.HandleFunc("GET /admin/commands", s.handleCommands)
 	mux.HandleFunc("POST /admin/commands", s.handleCommand)
+	s.registerPage(mux)
 	mux.HandleFunc("GET /healthz", s.handleHealth)
 	return http.NewCrossOriginProtection().Handler(ownPagesOnly(s.admins.only(mux)))
 }

@@ -5,8 +5,11 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
+
+	"porthole/server/adminweb"
 )
 
 // admins knows who may use the private side. Only hashes are kept.
@@ -27,6 +30,9 @@ func (a *admins) set(single string, tokens *Tokens) {
 // on. Nil means none beside Config.AdminToken.
 func (s *Server) SetAdminTokens(t *Tokens) { s.admins.tokens.Store(t) }
 
+// openToAll tells nothing.
+var openToAll = append(adminweb.Paths(), "/healthz", "/")
+
 // only lets requests with a token pass; where there are no tokens at all, those
 // that are addressed to this machine.
 func (a *admins) only(next http.Handler) http.Handler {
@@ -38,7 +44,7 @@ func (a *admins) only(next http.Handler) http.Handler {
 				(&problem{http.StatusForbidden, fmt.Sprintf("addressed as %.60q", r.Host), "without an admin token the private side answers to 127.0.0.1 and localhost only"}).serve(w)
 				return
 			}
-		case r.URL.Path != "/healthz" && !a.know(tokens, r.Header.Get("Authorization")):
+		case !slices.Contains(openToAll, r.URL.Path) && !a.know(tokens, r.Header.Get("Authorization")):
 			(&problem{http.StatusUnauthorized, "wrong or no admin token", "send the header Authorization: Bearer TOKEN; porthole token new --admin NAME makes one"}).serve(w)
 			return
 		}

@@ -62,9 +62,11 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request) {
 	got, p := s.ingest(w, r)
 	dropTail(w)
 	if p != nil {
+		s.uploaded.answered(p.status, time.Since(start))
 		p.close(w)
 		return
 	}
+	s.uploaded.answered(http.StatusOK, time.Since(start))
 	if u := got.frame; u != nil {
 		s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Accepted, Name: got.camera.name, Frame: event.FrameInfo{
 			Seq: u.seq, Bytes: u.bytes, Width: u.admitted.Size().X, Height: u.admitted.Size().Y, Took: time.Since(start)}})

@@ -105,6 +105,8 @@ type Server struct {
 
 	draining atomic.Bool
 	admins   admins
+	uploaded uploadFigures
+	history  history
 }
 
 // New returns a server for cfg, or an error that says which field is wrong.
@@ -220,10 +222,16 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		defer close(reported)
 		s.report(ctx)
 	}()
+	sampled := make(chan struct{})
+	go func() {
+		defer close(sampled)
+		s.history.run(ctx, s.sample)
+	}()
 	err := Serve(ctx, s, s.cfg.Log, listeners...)
 	stop()
 	<-directed
 	<-reported
+	<-sampled
 	return err
 }
 

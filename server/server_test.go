@@ -73,7 +73,7 @@ func number(t *testing.T, data []byte) (n byte) {
 	return n
 }
 
-func testLoop(t *testing.T, numbers ...byte) *Loop {
+func testLoop(t testing.TB, numbers ...byte) *Loop {
 	t.Helper()
 	files := fstest.MapFS{}
 	for i, s := range numbers {
@@ -86,7 +86,7 @@ func testLoop(t *testing.T, numbers ...byte) *Loop {
 	return l
 }
 
-func testServer(t *testing.T, change func(*Config)) *Server {
+func testServer(t testing.TB, change func(*Config)) *Server {
 	t.Helper()
 	tokens, err := TokensOf("cam", testToken)
 	if err != nil {

@@ -28,7 +28,7 @@ var layout = []layer{
 	},
 	{
 		packages: []string{"server"},
-		may:      []string{"server/web", "server/delta", "server/picture", "server/reservoir", "internal/event", "internal/frame", "internal/wire"},
+		may:      []string{"server/adminweb", "server/web", "server/delta", "server/picture", "server/reservoir", "internal/event", "internal/frame", "internal/metrics", "internal/wire"},
 		why:      "the server is deployed: no bench code, no simulator, no load test",
 	},
 	{
