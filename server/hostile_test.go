@@ -2,12 +2,17 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"porthole/internal/frame"
 	"porthole/server/hostile"
 )
 
@@ -25,7 +30,7 @@ func hostileStatus(want string) int {
 }
 
 // TestHostileCorpus sends every file of the corpus to a running server, as a
-// form and as a plain body: the right status with a hint, little memory, the
+// form or as a plain body: the right status with a hint, little memory, the
 // last good frame still there, and nothing published. Files that are a picture
 // after all are published, without the bytes that are not picture.
 func TestHostileCorpus(t *testing.T) {
@@ -34,17 +39,21 @@ func TestHostileCorpus(t *testing.T) {
 		t.Fatalf("%d files", len(files))
 	}
 	names := make(map[string]bool)
-	for _, f := range files {
+	long := os.Getenv("PORTHOLE_LONG") != ""
+	for i, f := range files {
 		if names[f.Name] {
 			t.Errorf("two files are called %q", f.Name)
 		}
 		names[f.Name] = true
 		t.Run(f.Name, func(t *testing.T) {
 			formBody, formType := form(t, "img", f.Data)
-			for _, as := range []struct {
+			for j, as := range []struct {
 				name, contentType string
 				body              []byte
 			}{{"form", formType, formBody}, {"plain", "image/jpeg", f.Data}} {
+				if !long && i%2 != j { // decoding twice under the race detector takes long
+					continue
+				}
 				synctest.Test(t, func(t *testing.T) { sendHostile(t, f, as.name, as.contentType, as.body) })
 			}
 		})
@@ -99,5 +108,61 @@ func sendHostile(t *testing.T, f hostile.File, as, contentType string, body []by
 	}
 	if !bytes.Equal(shown, shownBefore) {
 		t.Errorf("%s: the last good frame is gone", as)
+	}
+}
+
+// TestMeasureHostile sends the corpus over loopback, with and without progressive
+// JPEGs allowed, and measures the longest answer and the most memory for one
+// file. Time is the best of three: the machine has other things to do.
+func TestMeasureHostile(t *testing.T) {
+	const mostTime, mostMemory = 200 * time.Millisecond, 64 << 20
+	for name, limits := range map[string]frame.Limits{"default limits": {}, "progressive allowed": {Progressive: true}} {
+		srv := testServer(t, func(c *Config) { c.Limits, c.Log = limits, nil })
+		site := httptest.NewServer(srv)
+		ctx, stop := context.WithCancel(t.Context())
+		directed := make(chan struct{})
+		go func() { defer close(directed); srv.Direct(ctx) }()
+		var slowest time.Duration
+		var largest uint64
+		var slow, large string
+		sent := 0
+		for _, f := range hostile.Corpus() {
+			best := time.Hour
+			for range 3 {
+				req, err := http.NewRequestWithContext(t.Context(), "POST", site.URL+"/upload", bytes.NewReader(f.Data))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Authorization", "Bearer "+testToken)
+				req.Header.Set("Content-Type", "image/jpeg")
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				began := time.Now()
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatalf("%s: %v", f.Name, err)
+				}
+				best = min(best, time.Since(began))
+				resp.Body.Close()
+				runtime.ReadMemStats(&after)
+				if n := after.TotalAlloc - before.TotalAlloc; n > largest {
+					largest, large = n, f.Name
+				}
+				sent++
+			}
+			if best > slowest {
+				slowest, slow = best, f.Name
+			}
+		}
+		stop()
+		<-directed
+		site.Close()
+		t.Logf("%s: %d uploads; slowest answer %v (%s), most memory %.1f MB (%s)", name, sent, slowest.Round(100*time.Microsecond), slow, float64(largest)/1e6, large)
+		if largest > mostMemory {
+			t.Errorf("%s: %d bytes for one file, want at most %d", large, largest, mostMemory)
+		}
+		if os.Getenv("PORTHOLE_LONG") != "" && slowest > mostTime {
+			t.Errorf("%s: answered after %v, want at most %v", slow, slowest, mostTime)
+		}
 	}
 }

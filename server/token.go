@@ -138,12 +138,13 @@ func parseTokenLine(line string) (e tokenEntry, err error) {
 }
 
 func checkTokenName(name string) error {
-	ok := len(name) > 0 && len(name) <= maxTokenName
+	// No leading dot: a name that somebody makes a path of stays where it is.
+	ok := len(name) > 0 && len(name) <= maxTokenName && name[0] != '.'
 	for _, c := range []byte(name) {
 		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
 	}
 	if !ok {
-		return fmt.Errorf("camera name %.40q: want 1 to %d letters, digits, dots, dashes or underscores", name, maxTokenName)
+		return fmt.Errorf("camera name %.40q: want 1 to %d letters, digits, dots, dashes or underscores, no dot first", name, maxTokenName)
 	}
 	return nil
 }

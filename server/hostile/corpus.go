@@ -167,6 +167,19 @@ func polyglots() []File {
 	}
 }
 
+// slowly is a complete progressive frame of one level whose decoder has to pass
+// over all blocks as many times as there may be scans.
+func slowly(w, h int) []byte {
+	n := (w + 7) / 8 * ((h + 7) / 8)
+	start := flat(w, h, 0)
+	out := patch(start, sof0, -1, 0xC2)[:find(start, sos)]
+	out = append(out, join(seg(sos, 1, 1, 0, 0, 0, 0), make([]byte, (n+7)/8))...)
+	for k := byte(1); k < 32; k++ {
+		out = append(out, join(seg(sos, 1, 1, 0, k, k, 0), make([]byte, (n+7)/8))...)
+	}
+	return append(out, 0xFF, eoi)
+}
+
 // kinds are JPEGs of kinds that no camera of ours sends.
 func kinds() []File {
 	good := photo(48, 32)
@@ -174,6 +187,7 @@ func kinds() []File {
 	many := bytes.Repeat(join(seg(sos, 1, 1, 0, 0, 0, 0), []byte{0x55}), 1000)
 	cmyk := join(head(32, 16, 0x11, 0x11, 0x11, 0x11), blocks(4*8, 70), []byte{0xFF, eoi})
 	return []File{
+		{"progressive, largest in 32 scans", slowly(1600, 1200), Progressive},
 		{"progressive", sof(0xC2), Progressive},
 		{"progressive of 1000 scans", beforeEOI(patch(flat(32, 16, 70), sof0, -1, 0xC2), many), Progressive},
 		{"extended", sof(0xC1), Unsupported},
