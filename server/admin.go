@@ -115,4 +115,10 @@ func onLoopback(host string) bool {
 }
 
 // Truth returns what the public is really shown now.
-func (s *Server) Truth() Truth { return *s.truth.Load() }
+func (s *Server) Truth() Truth {
+	t := *s.truth.Load()
+	if c := s.clipCover.Load(); c != nil {
+		t.Cover = *c
+	}
+	return t
+}

@@ -20,12 +20,16 @@ const (
 	OnlyLive Order = "live"
 	// OnlyReplay shows recorded pictures; the camera goes on being recorded.
 	OnlyReplay Order = "replay"
+	// Record shows the loop, which everybody may know for one, while the camera
+	// is recorded: the way to fill an empty reservoir. Without privacy it is
+	// OnlyReplay.
+	Record Order = "record"
 	// Dark shows recorded pictures and takes nothing of the camera: what it
 	// sends is neither shown nor kept.
 	Dark Order = "dark"
 )
 
-var orders = []Order{Auto, OnlyLive, OnlyReplay, Dark}
+var orders = []Order{Auto, OnlyLive, OnlyReplay, Record, Dark}
 
 // control is what is wanted from outside of the director: by the operator, and
 // by a camera that says that it is being switched off.
@@ -123,7 +127,7 @@ func orderNames() string {
 	return strings.Join(names, ", ")
 }
 
-// handleMode is the command server.mode: mode=auto|live|replay|dark. Without an
+// handleMode is the command server.mode: mode=auto|live|replay|record|dark. Without an
 // argument it says what is set.
 func (s *Server) handleMode(_ context.Context, c event.Command) (event.Reply, error) {
 	for name := range c.Args {

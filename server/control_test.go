@@ -91,8 +91,8 @@ func TestModeCommand(t *testing.T) {
 			{nil, "public mode: auto", ""},
 			{map[string]string{"mode": "dark"}, "public mode: dark", ""},
 			{nil, "public mode: dark", ""},
-			{map[string]string{"mode": "bright"}, "", `"bright" is none of auto, live, replay, dark`},
-			{map[string]string{"moed": "live"}, "", `argument "moed": want mode=auto, live, replay, dark`},
+			{map[string]string{"mode": "bright"}, "", `"bright" is none of auto, live, replay, record, dark`},
+			{map[string]string{"moed": "live"}, "", `argument "moed": want mode=auto, live, replay, record, dark`},
 			{nil, "public mode: dark", ""},
 			{map[string]string{"mode": "auto"}, "public mode: auto", ""},
 		} {

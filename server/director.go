@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"image"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ type Truth struct {
 	// that it is being switched off to its notice that it is on.
 	Order     Order `json:"order"`
 	CameraOff bool  `json:"camera_off,omitempty"`
+	// Cover says how far the clips go that nobody has seen; all zero without.
+	Cover event.Cover `json:"cover,omitzero"`
 }
 
 // upload is a frame that passed the checks. It is immutable.
@@ -77,13 +80,18 @@ func (s *Server) take(u *upload) bool {
 // Config.Period; the camera again with its first good frame. Until a camera has
 // sent anything the loop plays, so that a page is never empty.
 //
-// It is the only writer of the current publication.
+// It is the only writer of the current publication. With Config.Privacy on, what
+// is shown when follows [Privacy].
 //
 // The operator's order and a camera's notice come before all that, see
 // [Server.SetOrder].
 func (s *Server) Direct(ctx context.Context) {
 	defer s.cfg.Events.Handle("server.mode", s.handleMode)()
 	defer s.cfg.Events.Handle("server.wave", s.waveCommand)()
+	if s.cfg.Privacy.On {
+		newCurtain(s).run(ctx)
+		return
+	}
 	s.setMode(event.Loop, "no frame yet")
 	s.playLoop()
 	next := time.NewTimer(s.cfg.Period)
@@ -98,7 +106,7 @@ func (s *Server) Direct(ctx context.Context) {
 				continue
 			}
 			s.update(func(t *Truth) { t.Accepted, t.AcceptedAt = u.seq, u.at })
-			if order, _ := s.control.get(); order == OnlyReplay {
+			if order, _ := s.control.get(); order == OnlyReplay || order == Record {
 				continue
 			}
 			r, info, err := s.render(u.admitted, event.FrameInfo{Seq: u.seq, Live: true})
@@ -117,7 +125,7 @@ func (s *Server) Direct(ctx context.Context) {
 			if off {
 				why = "camera switched off"
 			}
-			if (off || order == OnlyReplay || order == Dark) && s.truth.Load().Mode == event.Live {
+			if (off || order == OnlyReplay || order == Record || order == Dark) && s.truth.Load().Mode == event.Live {
 				s.setMode(event.Loop, why)
 				s.playLoop()
 				next.Reset(s.cfg.Period)
@@ -138,7 +146,7 @@ func (s *Server) playLoop() {
 		s.cfg.Log.Error("loop picture not shown", "error", err)
 		return
 	}
-	admitted, err := s.pipeline.Load().Admit(jpeg, info)
+	admitted, err := s.pipeline.Load().AdmitForeign(jpeg, info, image.Point{})
 	if err != nil {
 		s.cfg.Log.Error("loop picture not shown", "number", seq, "error", err)
 		return

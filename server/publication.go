@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,6 +36,7 @@ type publisher struct {
 	secret [32]byte
 	seq    uint64
 	policy *policy
+	file   []byte // see leaks.etag
 }
 
 func newPublisher(p *policy) (*publisher, error) {
@@ -51,6 +54,10 @@ func (p *publisher) publish(r *picture.Result, now time.Time) *publication {
 	var seq [8]byte
 	mac.Write(binary.BigEndian.AppendUint64(seq[:0], p.seq))
 	tag := base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
+	if p.file != nil {
+		tag = fmt.Sprintf("%x-%x", crc32.ChecksumIEEE(p.file), len(p.file))
+		p.file = nil
+	}
 	pub := &publication{tag: tag, at: now, replaced: make(chan struct{}), event: frameMessage(tag)}
 	pub.jpeg = newRendition(p.policy, tag, typeJPEG, r.JPEG)
 	if r.WebP != nil {

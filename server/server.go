@@ -64,6 +64,8 @@ type Config struct {
 	Body BodyRate
 	// Serving says how viewers are answered.
 	Serving Serving
+	// Privacy says what viewers may learn about the camera.
+	Privacy Privacy
 	// MaxUploads is how many uploads may be read at the same time (default 8).
 	MaxUploads int
 	// Events receives what happens and offers commands; nil for nobody.
@@ -89,6 +91,7 @@ type Server struct {
 	pipeline  atomic.Pointer[picture.Pipeline]
 	current   atomic.Pointer[publication]
 	truth     atomic.Pointer[Truth]
+	clipCover atomic.Pointer[event.Cover]
 
 	tokens   atomic.Pointer[Tokens]
 	guard    *guard
@@ -131,6 +134,11 @@ func New(cfg Config) (*Server, error) {
 	cfg.Body = cfg.Body.withDefaults()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Privacy.On {
+		if err := cfg.Privacy.check(cfg.Period); err != nil {
+			return nil, fmt.Errorf("create server: %w", err)
+		}
 	}
 	if err := cfg.Ingest.check(cfg.Tokens); err != nil {
 		return nil, fmt.Errorf("create server: %w", err)

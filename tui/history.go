@@ -165,6 +165,8 @@ func (h *history) note(e event.Event, old event.Snapshot) {
 		switch e.Mode {
 		case event.Loop:
 			m = mark{e.Time, 'P', "the public sees the recorded loop", false}
+		case event.Replay:
+			m = mark{e.Time, 'R', "the public sees a recording", false}
 		case event.Waiting:
 			m = mark{e.Time, 'w', "the public waits for a picture", false}
 		}

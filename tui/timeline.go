@@ -100,6 +100,8 @@ func modeSign(mode event.Mode) (rune, style) {
 		return '━', good
 	case event.Loop:
 		return '╌', warn
+	case event.Replay:
+		return '┅', warn
 	case event.Waiting:
 		return '·', quiet
 	}

@@ -80,6 +80,8 @@ func modeWords(mode event.Mode) string {
 		return "LIVE"
 	case event.Loop:
 		return "LOOP"
+	case event.Replay:
+		return "REPLAY"
 	case event.Waiting:
 		return "WAITING"
 	}

@@ -41,7 +41,7 @@ func (l *modeLog) Source(at time.Time) loadtest.Source {
 			switch l.changes[i].mode {
 			case event.Live:
 				return loadtest.Live
-			case event.Loop:
+			case event.Loop, event.Replay:
 				return loadtest.Loop
 			}
 			break

@@ -51,6 +51,8 @@ const (
 	ModeChanged Kind = "mode"
 	// Waved: a visitor waved. Waves is set.
 	Waved Kind = "waved"
+	// CoverChanged: recordings came or went. Cover is set, all of it.
+	CoverChanged Kind = "cover"
 	// Console: a line from a board's serial console, in Text.
 	Console Kind = "console"
 	// Note: something worth a line, in Text.
@@ -89,6 +91,7 @@ type Event struct {
 
 	Progress Progress `json:"progress,omitzero"`
 	Fault    Fault    `json:"fault,omitzero"`
+	Cover    Cover    `json:"cover,omitzero"`
 }
 
 // FrameInfo describes one frame without its pixels.
@@ -110,6 +113,7 @@ const (
 	Waiting Mode = "waiting" // nothing yet
 	Live    Mode = "live"    // the camera's newest frame
 	Loop    Mode = "loop"    // the recorded loop
+	Replay  Mode = "replay"  // a recording of the camera that was never shown before
 )
 
 // LoadFigure is one second of a load test.
@@ -177,4 +181,15 @@ type Fault struct {
 	Text  string    `json:"text,omitempty"` // what it does
 	Until time.Time `json:"until,omitzero"` // when it is undone at the latest
 	Over  bool      `json:"over,omitempty"` // it was undone
+}
+
+// Cover says how much there is of recordings of the camera that nobody has seen.
+type Cover struct {
+	Clips  int           `json:"clips"`
+	Bytes  int64         `json:"bytes"`
+	Length time.Duration `json:"length"` // of all clips
+	// Days that they last without a pause, at the worst time of the day.
+	Days float64 `json:"days"`
+	// Bare counts the hours of the day for which there is nothing.
+	Bare int `json:"bare_hours"`
 }

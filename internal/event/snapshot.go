@@ -33,6 +33,7 @@ type Snapshot struct {
 	Public      PublicFigure `json:"public,omitzero"`
 	Progress    Progress     `json:"progress,omitzero"` // of the work under way, or of the last that ended
 	Fault       Fault        `json:"fault,omitzero"`    // that is on; zero for none
+	Cover       Cover        `json:"cover,omitzero"`
 }
 
 // Apply folds one event in.
@@ -64,6 +65,8 @@ func (s *Snapshot) Apply(e Event) {
 		s.Load = e.Load
 	case PublicSide:
 		s.Public = e.Public
+	case CoverChanged:
+		s.Cover = e.Cover
 	case BoardChanged:
 		s.Board = e.Board
 	case Progressed:

@@ -7,15 +7,17 @@ import (
 )
 
 // AdmitForeign admits a picture that is not the camera's, such as one of a
-// recorded loop: it is brought to the given size, which becomes that of the
-// frame, by scaling it until it covers that and cutting off what juts out. The
-// masks are burned in as on every frame. See [Pipeline.Admit] for the rest.
+// recorded loop: it is brought to the size of the camera's, by scaling it until
+// it covers that and cutting off what juts out. Where Config.Camera is not set,
+// size is what the camera's pictures have, or zero if none has come yet, which
+// leaves the picture as it is. The masks are burned in as on every frame. See
+// [Pipeline.Admit] for the rest.
 func (p *Pipeline) AdmitForeign(jpeg []byte, info frame.Info, size image.Point) (*Admitted, error) {
+	if p.cfg.Camera != (image.Point{}) {
+		size = p.cfg.Camera
+	}
 	if p.through || size == (image.Point{}) || size == image.Pt(info.Width, info.Height) {
 		return p.Admit(jpeg, info)
-	}
-	if err := p.checkSize(size.X, size.Y); err != nil {
-		return nil, err
 	}
 	p.turn.Lock()
 	defer p.turn.Unlock()

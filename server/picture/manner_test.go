@@ -215,7 +215,7 @@ func TestAdmitForeign(t *testing.T) {
 		}
 	}
 	p := newPipeline(t, Config{Camera: image.Pt(400, 300)})
-	if _, err := p.AdmitForeign(jpeg, info, image.Pt(800, 600)); err == nil {
-		t.Error("a size that is not the camera's was taken")
+	if a, err := p.AdmitForeign(jpeg, info, image.Pt(800, 600)); err != nil || a.Size() != image.Pt(400, 300) {
+		t.Errorf("the camera's size does not come first: %v", err)
 	}
 }

@@ -4,15 +4,15 @@ import "time"
 
 // Cover says how much there is to show while a camera is silent.
 type Cover struct {
-	Clips  int           `json:"clips"`
-	Bytes  int64         `json:"bytes"`
-	Length time.Duration `json:"length"` // of all clips
+	Clips  int
+	Bytes  int64
+	Length time.Duration // of all clips
 	// Days that recorded pictures last without a pause, at any time of the day:
 	// for each hour of the day, the clips within two hours of it are shared by
 	// the hours around. It is the least of the 24.
-	Days float64 `json:"days"`
+	Days float64
 	// Bare counts the hours of the day without any.
-	Bare int `json:"bare_hours"`
+	Bare int
 }
 
 const day = 24 * time.Hour
@@ -29,20 +29,17 @@ func Apart(a, b time.Time) time.Duration {
 	return min(d, day-d)
 }
 
-// Cover sums up what there is for pictures of one size; 0 x 0 means any.
-func (r *Reservoir) Cover(width, height int) Cover {
+// Cover sums up what there is.
+func (r *Reservoir) Cover() Cover {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return coverOf(r.clips, width, height)
+	return coverOf(r.clips)
 }
 
-func coverOf(clips []Info, width, height int) Cover {
+func coverOf(clips []Info) Cover {
 	var c Cover
 	var hours [24]time.Duration
 	for _, clip := range clips {
-		if width != 0 && (clip.Width != width || clip.Height != height) {
-			continue
-		}
 		c.Clips++
 		c.Bytes += clip.Bytes
 		c.Length += clip.Length()

@@ -189,3 +189,10 @@ func (c *Clip) Frame(i int) (jpeg []byte, look Look, repeat bool) {
 	e := c.entries[i]
 	return c.data[i], e.look, e.length == 0
 }
+
+// Until returns the clip without its frames from end on.
+func (c *Clip) Until(end int) *Clip {
+	d := *c
+	d.Frames = min(end, c.Frames)
+	return &d
+}

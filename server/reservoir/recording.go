@@ -113,3 +113,24 @@ func (rec *Recording) Discard() {
 	rec.file.Close()
 	rec.r.remove(rec.name+partSuffix, "discarded")
 }
+
+// Keep makes a clip of a part of another that was taken but not shown: the
+// frames from from up to to, which is not included.
+func (r *Reservoir) Keep(c *Clip, from, to int) error {
+	rec, err := r.Record(c.Begun.Add(time.Duration(from)*c.Period), c.Period, c.Width, c.Height)
+	if err != nil {
+		return err
+	}
+	for i := from; i < to; i++ {
+		jpeg, look, repeat := c.Frame(i)
+		if repeat && i > from {
+			jpeg = nil
+		}
+		if err := rec.Add(jpeg, look); err != nil {
+			rec.Discard()
+			return err
+		}
+	}
+	_, err = rec.Finish()
+	return err
+}

@@ -276,9 +276,8 @@ func TestCover(t *testing.T) {
 		{"nothing", nil, Cover{Bare: 24}},
 		{"one hour", []Info{clip(23, time.Hour)}, Cover{Clips: 1, Length: time.Hour, Bare: 19}},
 		{"two days", all, Cover{Clips: 24, Length: 48 * time.Hour, Days: 2}},
-		{"other size", []Info{{Index: Index{Period: time.Second, Frames: 100, Width: 9, Height: 8}}}, Cover{Bare: 24}},
 	} {
-		if got := coverOf(tt.clips, 8, 8); got != tt.want {
+		if got := coverOf(tt.clips); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
