@@ -15,9 +15,10 @@ import (
 
 // Of joins.
 const (
-	// joinPatience is how many publications a run may go on for a moment at
-	// which the other side looks alike, see curtain.lift.
-	joinPatience = 45
+	// joinPatience is for how many publications a recorded run waits for a moment
+	// at which the other side looks alike: half of them before its time is over,
+	// half of them beyond.
+	joinPatience = 20
 	// ordinaryShare of the movements of a person are taken for ordinary: a join
 	// that changes no more is none that stands out.
 	ordinaryShare = 0.85

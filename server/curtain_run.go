@@ -29,6 +29,9 @@ func (c *curtain) direct(order Order, off, there bool, u *upload, beat time.Time
 		return
 	}
 	over := c.schedule.tick()
+	if c.schedule.replay {
+		over = c.schedule.left <= joinPatience/2
+	}
 	hide := order != Auto || off
 	switch {
 	case c.origin == fromCamera && (!there || hide):
@@ -74,8 +77,8 @@ func (c *curtain) change(there bool, u *upload, beat time.Time, now bool) {
 	}
 	there = there && c.steady >= c.least
 	if !there && c.understudy == nil {
-		c.wish = c.wishFor(beat, 0)
-		c.wish.after = nil
+		c.wish = c.wishFor(beat, c.schedule.ahead()+joinPatience)
+		c.wish.after = nil // it waits for its moment as the camera would
 		c.understudy = c.find(true)
 	}
 	c.waiting++
@@ -108,8 +111,13 @@ func (c *curtain) change(there bool, u *upload, beat time.Time, now bool) {
 	c.origin, c.playing, c.join, c.why = fromClip, next, true, "schedule, in place of the camera"
 }
 
-// settle ends what was waited for.
-func (c *curtain) settle() { c.waiting, c.understudy = 0, nil }
+// settle ends what was waited for, and what was played.
+func (c *curtain) settle() {
+	if p := c.playing; p != nil && !c.leaks.reuse {
+		c.rec.keep(p.clip, p.pos+c.least, p.clip.Frames)
+	}
+	c.waiting, c.understudy, c.playing = 0, nil, nil
+}
 
 func (c *curtain) toCamera(why string) {
 	c.settle()
@@ -129,7 +137,7 @@ func (c *curtain) toLoop(why string) {
 func (c *curtain) toRecording(beat time.Time, scheduled bool, why string) {
 	c.settle()
 	c.begun = true
-	c.wish = c.wishFor(beat, joinPatience)
+	c.wish = c.wishFor(beat, c.schedule.left+joinPatience/2)
 	next := c.find(!scheduled)
 	if next == nil {
 		c.toLoop(why)
@@ -138,9 +146,9 @@ func (c *curtain) toRecording(beat time.Time, scheduled bool, why string) {
 	c.origin, c.playing, c.join, c.why = fromClip, next, true, why
 }
 
-func (c *curtain) wishFor(beat time.Time, patience int) wish {
+func (c *curtain) wishFor(beat time.Time, frames int) wish {
 	w := wish{
-		now: beat, width: c.size.X, height: c.size.Y, frames: c.schedule.left + patience, spare: c.least,
+		now: beat, width: c.size.X, height: c.size.Y, frames: frames, spare: c.least,
 		after: c.last, ordinary: c.ordinary(), anyLight: c.leaks.gain,
 	}
 	if c.leaks.gain {

@@ -23,7 +23,8 @@ type schedule struct {
 	least  int        // publications
 	mean   [2]float64 // of live and of recorded runs, publications
 	replay bool       // the run is a recorded one
-	left   int        // publications of the run
+	left   int        // publications of the run; it may go on for a little
+	next   int        // publications of the next run, if drawn already
 }
 
 // newSchedule returns a schedule that begins with a short recorded run.
@@ -40,21 +41,31 @@ func (s *schedule) tick() bool {
 	return s.left <= 0
 }
 
-// turn begins a run of the other kind.
-func (s *schedule) turn() { s.begin(!s.replay) }
+// ahead returns the length of the run that turn will begin.
+func (s *schedule) ahead() int {
+	if s.next == 0 {
+		s.next = s.draw(!s.replay)
+	}
+	return s.next
+}
 
-// begin begins a run of the given kind.
+// turn begins a run of the other kind.
+func (s *schedule) turn() {
+	s.replay, s.left, s.next = !s.replay, s.ahead(), 0
+}
+
+// begin begins a run of the given kind, whatever went on.
 func (s *schedule) begin(replay bool) {
-	s.replay = replay
+	s.replay, s.left, s.next = replay, s.draw(replay), 0
+}
+
+// draw returns the length of a run.
+func (s *schedule) draw(replay bool) int {
 	mean := s.mean[0]
 	if replay {
 		mean = s.mean[1]
 	}
-	s.left = s.draw(max(mean, float64(s.least)+1))
-}
-
-// draw returns the length of a run.
-func (s *schedule) draw(mean float64) int {
+	mean = max(mean, float64(s.least)+1)
 	if s.rnd.Float64() < shortRuns {
 		return 2 + s.rnd.IntN(max(s.least-2, 1))
 	}
