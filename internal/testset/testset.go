@@ -41,6 +41,9 @@ type Scene struct {
 	Light float64
 	// Noise is the standard deviation of the sensor's noise at mid grey.
 	Noise float64
+	// Seed draws other movements and other noise; 0 is that of the first
+	// measurements.
+	Seed uint32
 }
 
 const noise = 2.5
@@ -94,7 +97,7 @@ const cameraBytes = 25_000
 func (s Scene) Frames(n int) iter.Seq2[int, Frame] {
 	return func(yield func(int, Frame) bool) {
 		grain := sensor(77)
-		r := newSource(9)
+		r := newSource(9 + s.Seed)
 		quality := 0
 		i := 0
 		for clean := range s.moments(n) {
@@ -117,7 +120,7 @@ func (s Scene) Frames(n int) iter.Seq2[int, Frame] {
 // every scene, so that scenes differ in what they show only.
 func (s Scene) moments(n int) iter.Seq[*field] {
 	return func(yield func(*field) bool) {
-		r := newSource(5)
+		r := newSource(5 + s.Seed)
 		var px, py float64
 		gain, pose := 1.0, 0
 		for t := range n {
