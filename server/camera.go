@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"image"
 	"io"
 	"net/http"
 	"strings"
@@ -24,6 +25,7 @@ type camera struct {
 	seq    uint64 // of the newest frame
 	frame  *upload
 	digest [sha256.Size]byte // of the newest frame as it arrived
+	pixels image.Point       // of the newest frame
 	off    bool              // it said so, and has sent nothing since
 	noted  time.Time         // when it said so, or that it is on
 }
@@ -70,7 +72,7 @@ func (c *camera) take(u *upload, number uint64, again time.Duration, keep func()
 	if u.seq = c.seq + 1; !keep() {
 		return c.seq, dark
 	}
-	c.seq, c.newest, c.digest, c.frame = u.seq, number, digest, u
+	c.seq, c.newest, c.digest, c.frame, c.pixels = u.seq, number, digest, u, u.admitted.Size()
 	return c.seq, ""
 }
 
@@ -79,6 +81,13 @@ func (c *camera) kept() *upload {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.frame
+}
+
+// size returns that of the newest frame, zero before the first.
+func (c *camera) size() image.Point {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pixels
 }
 
 // forget drops the frame that is kept for the private side.

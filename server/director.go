@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"image"
 	"sync"
 	"time"
 
@@ -146,7 +145,7 @@ func (s *Server) playLoop() {
 		s.cfg.Log.Error("loop picture not shown", "error", err)
 		return
 	}
-	admitted, err := s.pipeline.Load().AdmitForeign(jpeg, info, image.Point{})
+	admitted, err := s.pipeline.Load().AdmitRecorded(jpeg, info, s.camera(s.publicCamera()).size())
 	if err != nil {
 		s.cfg.Log.Error("loop picture not shown", "number", seq, "error", err)
 		return

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ type serveCmd struct {
 	accessFlags      `embed:"" group:"Who may upload:"`
 	limitFlags       `embed:"" group:"What may be uploaded:"`
 	feedFlags        `embed:"" group:"What the public sees:"`
+	pictureFlags     `embed:"" group:"What is done to pictures:"`
 	servingFlags     `embed:"" group:"Viewers:"`
 	privateFlags     `embed:"" group:"Private side:"`
 	operationFlags   `embed:"" group:"Operation:"`
@@ -28,7 +31,8 @@ type serveCmd struct {
 
 // accessFlags say who may upload.
 type accessFlags struct {
-	Tokens string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+	Tokens      string `placeholder:"FILE" help:"Token file (default: tokens in the state folder)."`
+	ingestFlags `embed:""`
 }
 
 // feedFlags say what is shown while the camera is silent.
@@ -86,6 +90,18 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if err != nil {
 		return err
 	}
+	ingest, err := c.ingest(tokens)
+	if err != nil {
+		return err
+	}
+	waves, err := c.waves()
+	if err != nil {
+		return err
+	}
+	pipeline, masks, err := c.pipeline()
+	if err != nil {
+		return err
+	}
 	loop, closeLoop, err := openLoop(c.Loop, limits)
 	if err != nil {
 		return err
@@ -100,6 +116,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	}
 	log, bus := c.logger(std.Err), new(event.Bus)
 	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Serving: serving, Log: log,
+		Ingest: ingest, Waves: waves, Pipeline: pipeline,
 		Events: bus, AdminToken: c.AdminToken, AdminTokens: adminTokens})
 	if err != nil {
 		return err
@@ -108,7 +125,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if err != nil {
 		return err
 	}
-	reload := c.reloader(srv, cert, &reloader{log: log, notify: notify, bus: bus, status: "serving"}, adminHandedOver)
+	reload := c.reloader(srv, cert, masks, &reloader{log: log, notify: notify, bus: bus, status: "serving"}, adminHandedOver)
 
 	// One side that fails ends the other.
 	ctx, stop := c.drain(ctx, srv, notify, log)
@@ -138,7 +155,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 }
 
 // reloader returns what SIGHUP and the command server.reload read again.
-func (c *serveCmd) reloader(srv *server.Server, cert *certificate, r *reloader, adminHandedOver bool) *reloader {
+func (c *serveCmd) reloader(srv *server.Server, cert *certificate, masks []image.Rectangle, r *reloader, adminHandedOver bool) *reloader {
 	r.add("tokens", func() (func() string, error) {
 		tokens, err := c.loadTokens()
 		if err != nil {
@@ -153,6 +170,18 @@ func (c *serveCmd) reloader(srv *server.Server, cert *certificate, r *reloader, 
 		}
 		return func() string { srv.SetAdminTokens(tokens); return "" }, nil
 	})
+	if c.MaskFile != "" {
+		r.add("masks", func() (func() string, error) {
+			pipeline, now, err := c.pipeline()
+			if err != nil || slices.Equal(now, masks) {
+				return func() string { return "" }, err
+			}
+			return func() string {
+				masks = now
+				return changed(srv.SetPipeline(pipeline), "%d masks", len(masks))
+			}, nil
+		})
+	}
 	if cert != nil && cert.files != nil {
 		r.add("certificate", func() (func() string, error) {
 			pair, err := cert.files.Load()

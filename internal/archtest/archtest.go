@@ -18,7 +18,7 @@ type layer struct {
 var layout = []layer{
 	{
 		packages: []string{"cmd/porthole"},
-		may:      []string{"server", "internal/certs", "internal/cli", "internal/devca", "internal/frame", "internal/event", "internal/remote", "internal/sd"},
+		may:      []string{"server", "server/picture", "internal/certs", "internal/cli", "internal/devca", "internal/frame", "internal/event", "internal/remote", "internal/sd"},
 		why:      "the deployed binary links the server and nothing of the bench",
 	},
 	{

@@ -67,6 +67,33 @@ func (p *Pipeline) Admit(jpeg []byte, info frame.Info) (*Admitted, error) {
 	return p.admit(Crop(g, image.Rectangle{}), steps, info)
 }
 
+// AdmitRecorded is Admit for a picture that need not be of this camera, such as
+// one of a loop. A picture of another size is fitted to that of the camera, or
+// to size where the configuration does not give it, so that live and recorded
+// pictures have one size; the zero size leaves it as it is. It gets the masks
+// too, so that they do not tell one from the other.
+func (p *Pipeline) AdmitRecorded(jpeg []byte, info frame.Info, size image.Point) (*Admitted, error) {
+	if p.cfg.Camera != (image.Point{}) {
+		size = p.cfg.Camera
+	}
+	if p.through || size == (image.Point{}) || size == image.Pt(info.Width, info.Height) {
+		return p.Admit(jpeg, info)
+	}
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	g, _, err := Decode(jpeg, info)
+	if err != nil {
+		return nil, err
+	}
+	// Scaled, it is on no quantiser's steps: those of the usual camera will do.
+	var steps Steps
+	for i, step := range quantTable(DefaultQuality) {
+		steps[i] = uint16(step)
+	}
+	info.Width, info.Height = size.X, size.Y
+	return p.admit(Fit(g, size), steps, info)
+}
+
 // admit takes over at the decoded picture, which it keeps.
 func (p *Pipeline) admit(g *image.Gray, steps Steps, info frame.Info) (*Admitted, error) {
 	p.masks.Burn(g)
