@@ -74,6 +74,7 @@ func TestMaskFileReloads(t *testing.T) {
 	out := serve(t, "--dev", "--tokens", tokens, "--camera-size", "64x48", "--mask-file", masks)
 	plain := out.find(t, `url=(http://127\.0\.0\.1:\d+)/`)
 	admin := out.find(t, `url=(http://127\.0\.0\.1:\d+)/admin`)
+	out.find(t, `(public picture changed)`) // there is one
 	masked := func(bright uint8) bool {
 		t.Helper()
 		resp := post(t, plain+"/upload", token, gray(t, 64, 48, bright))
