@@ -230,6 +230,6 @@ func (c *curtain) frame(u *upload, repeat bool, next *showing) (*picture.Admitte
 		return nil, false, err
 	}
 	next.info = event.FrameInfo{Seq: seq}
-	a, err := pipeline.AdmitForeign(jpeg, info, c.size)
+	a, err := pipeline.AdmitRecorded(jpeg, info, c.size)
 	return a, false, err
 }
