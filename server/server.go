@@ -235,7 +235,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		defer close(sampled)
 		s.history.run(ctx, s.sample)
 	}()
-	err := Serve(ctx, s, s.cfg.Log, listeners...)
+	err := newFront(s, publicTimes).serve(ctx, shutdownGrace, listeners...)
 	stop()
 	<-directed
 	<-reported
@@ -253,20 +253,7 @@ func Serve(ctx context.Context, h http.Handler, log *slog.Logger, listeners ...n
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		// Of a whole request: also the body that nobody reads is waited for no
-		// longer. Uploads and event streams move it.
-		ReadTimeout: 10 * time.Second,
-		// Above the upload period, so that a camera keeps its connection.
-		IdleTimeout: 75 * time.Second,
-		// A viewer that takes longer than this for one frame is gone. Uploads
-		// move their own deadlines (body.go).
-		WriteTimeout:   30 * time.Second,
-		MaxHeaderBytes: 8 << 10,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	srv := newHTTPServer(h, log)
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		go func() { failed <- srv.Serve(ln) }()
@@ -290,4 +277,23 @@ func Serve(ctx context.Context, h http.Handler, log *slog.Logger, listeners ...n
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// newHTTPServer returns a server with the deadlines of one that faces the
+// internet.
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		// Of a whole request: also the body that nobody reads is waited for no
+		// longer. Uploads and event streams move it.
+		ReadTimeout: 10 * time.Second,
+		// Above the upload period, so that a camera keeps its connection.
+		IdleTimeout: 75 * time.Second,
+		// A viewer that takes longer than this for one frame is gone. Uploads
+		// move their own deadlines (body.go).
+		WriteTimeout:   30 * time.Second,
+		MaxHeaderBytes: 8 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }

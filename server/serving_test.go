@@ -257,6 +257,7 @@ func TestEventStream(t *testing.T) {
 			t.Fatalf("%s, type %s", resp.Status, got)
 		}
 		frame := func() string {
+			synctest.Wait() // of two that come now, the later
 			latest, _ := s.get("/latest")
 			return fmt.Sprintf("event: frame\ndata: {\"tag\":%s,\"image\":\"/latest\"}", latest.Header.Get("ETag"))
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -69,7 +68,7 @@ func (c *serveCmd) listen(sockets *listeners, cert *certificate, log *slog.Logge
 		if a, ok := ln.Addr().(*net.TCPAddr); ok {
 			port = strconv.Itoa(a.Port)
 		}
-		open.public = append(open.public, tls.NewListener(ln, cert.tls))
+		open.public = append(open.public, server.NewTLSListener(ln, cert.tls))
 		log.Info("serving", "url", "https://"+ln.Addr().String()+"/")
 	}
 	if c.HTTP != "" || sockets.has("http") {

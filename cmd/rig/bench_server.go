@@ -72,7 +72,7 @@ func (s *benchServer) start() error {
 	settings := server.TLS(s.right)
 	settings.Certificates = nil
 	settings.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate(), nil }
-	public := tls.NewListener(s.public, settings)
+	public := server.NewTLSListener(s.public, settings)
 	admin := s.admin
 	// Both end with their context, or with a listener nobody else closes.
 	s.parts.Go(func() { _ = srv.Run(ctx, public) })

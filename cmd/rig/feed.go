@@ -139,7 +139,7 @@ func (f *feed) closeListeners() {
 func (f *feed) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	public := []net.Listener{tls.NewListener(f.https, server.TLS(f.certificate))}
+	public := []net.Listener{server.NewTLSListener(f.https, server.TLS(f.certificate))}
 	if f.http != nil {
 		public = append(public, f.http)
 	}

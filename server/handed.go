@@ -1,0 +1,101 @@
+package server
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// handed is a link in the hands of net/http. It begins with what was read
+// already. As long as it has been given whole requests without a body, one at a
+// time, net/http holds nothing after an answer: instead of waiting for the next
+// request there, the connection ends for net/http and goes back to the front.
+type handed struct {
+	net.Conn // the link, or the TLS on it
+	link     *link
+	pre      []byte // read before, for net/http to read first
+	// given is what net/http has of the request under way, ahead what it has of
+	// the one after: while a handler runs it reads a byte to notice a hang-up.
+	given, ahead []byte
+	lost         bool // no longer known
+	state        atomic.Int32
+	back         atomic.Bool
+	closed       atomic.Bool
+}
+
+// handedTLS tells net/http of the TLS below.
+type handedTLS struct {
+	*handed
+	conn *tls.Conn
+}
+
+// ConnectionState is what net/http asks for.
+func (h handedTLS) ConnectionState() tls.ConnectionState { return h.conn.ConnectionState() }
+
+// setState follows net/http. After an answer it holds nothing of the request.
+func (h *handed) setState(s http.ConnState) {
+	h.state.Store(int32(s))
+	if s == http.StateIdle {
+		h.lost = h.lost || !wholeHead(h.given)
+		h.given, h.ahead = h.ahead, nil
+	}
+}
+
+// Read implements net.Conn.
+func (h *handed) Read(p []byte) (int, error) {
+	if len(h.pre) > 0 {
+		n := copy(p, h.pre)
+		h.pre = h.pre[n:]
+		return n, nil
+	}
+	state := http.ConnState(h.state.Load())
+	if state == http.StateIdle && len(h.given) == 0 && !h.lost {
+		h.back.Store(true)
+		return 0, io.EOF
+	}
+	n, err := h.Conn.Read(p)
+	switch {
+	case h.lost || n <= 0:
+	case len(h.given)+len(h.ahead)+n > maxFastHead:
+		h.lost, h.given, h.ahead = true, nil, nil
+	case state == http.StateActive:
+		h.ahead = append(h.ahead, p[:n]...)
+	default:
+		h.given = append(h.given, p[:n]...)
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (h *handed) Write(p []byte) (int, error) {
+	n, err := h.Conn.Write(p)
+	h.link.front.stats.bytes.Add(uint64(n))
+	if t, ok := err.(net.Error); ok && t.Timeout() {
+		h.link.front.stats.slowPeers.Add(1)
+	}
+	return n, err
+}
+
+// CloseWrite is what net/http calls before it closes, so that an answer is not
+// lost by a reset.
+func (h *handed) CloseWrite() error {
+	if c, ok := h.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return h.link.CloseWrite()
+}
+
+// Close implements net.Conn.
+func (h *handed) Close() error {
+	if h.closed.Swap(true) {
+		return nil
+	}
+	if h.back.Load() {
+		h.link.front.park(h.link, h.link.front.times.idle)
+		return nil
+	}
+	defer h.link.end()
+	return h.Conn.Close()
+}
