@@ -308,7 +308,6 @@ func FuzzProcess(f *testing.F) {
 		if r, err := p.Process(data, frame.Info{Width: 32, Height: 16, Len: len(data)}); err == nil && (r.Width != 20 || r.Height != 10) {
 			t.Fatalf("32x16 became %dx%d", r.Width, r.Height)
 		}
-		ReadSteps(data)
 		info, err := frame.Inspect(data, small)
 		if err != nil {
 			return
@@ -325,6 +324,44 @@ func FuzzProcess(f *testing.F) {
 			if err != nil || got.Width != r.Width || got.Height != r.Height || got.Len != len(r.JPEG) {
 				t.Fatalf("made %+v, %v from %+v", got, err, info)
 			}
+		}
+	})
+}
+
+// FuzzReadSteps: only the header is read, whatever it is; and where the decoder
+// takes the frame, there are steps, and re-encoding on them is possible.
+func FuzzReadSteps(f *testing.F) {
+	for _, file := range hostile.Corpus() {
+		if len(file.Data) < 1<<10 {
+			f.Add(file.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		steps, ok := ReadSteps(data)
+		if !ok && steps != (Steps{}) {
+			t.Fatal("steps of a picture that has none")
+		}
+		small := frame.Limits{MaxBytes: 16 << 10, MaxWidth: 64, MaxHeight: 64}
+		info, err := frame.Inspect(data, small)
+		if err != nil {
+			return
+		}
+		if !ok {
+			t.Fatalf("no steps in a frame that is %+v", info)
+		}
+		if again, _ := ReadSteps(data[:info.Len]); again != steps {
+			t.Fatal("bytes behind the frame change its steps")
+		}
+		a, err := newPipeline(t, Config{}).Admit(data, info)
+		if err != nil {
+			return
+		}
+		kept, err := a.JPEG()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := frame.Inspect(kept, small); err != nil || a.Size().X != info.Width || a.Size().Y != info.Height {
+			t.Fatalf("kept as %+v, %v", info, err)
 		}
 	})
 }
