@@ -9,7 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
+
+	"porthole/internal/nowait"
 )
 
 // loop holds parked links: a descriptor and a few words each, no goroutine and
@@ -154,11 +155,10 @@ func (lp *loop) run() {
 	var tick time.Time // when the current one began
 	answers, looks := 0, 0
 	for {
-		n, err := epollNow(lp.epoll, events)
+		n, errno := nowait.Events(lp.epoll, events)
 		now := time.Now()
-		if err != nil {
-			lp.front.log.Error("waiting for viewers failed", "error", err)
-			n = 0
+		if errno != 0 && errno != syscall.EINTR {
+			lp.front.log.Error("looking for viewers failed", "error", errno)
 		}
 		if now.Sub(tick) >= lp.front.times.tick {
 			tick, answers = now, 0
@@ -219,19 +219,6 @@ func (lp *loop) sleep(until time.Time) {
 	})
 }
 
-// epollNow returns what is ready. It does not tell the scheduler, as it does
-// not wait.
-func epollNow(fd int, events []syscall.EpollEvent) (int, error) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 && errno != syscall.EINTR {
-		return 0, errno
-	}
-	if errno != 0 {
-		return 0, nil
-	}
-	return int(n), nil
-}
-
 // serve looks at the links with events, and at those that had more to read.
 func (lp *loop) serve(events []syscall.EpollEvent, now time.Time) {
 	lp.batch, lp.again = append(lp.batch[:0], lp.again...), lp.again[:0]
@@ -271,7 +258,7 @@ func (lp *loop) look(l *link, now time.Time) {
 		}
 		return
 	}
-	n, errno := readNow(l.fd, lp.in[:])
+	n, errno := nowait.Read(l.fd, lp.in[:])
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 		n = 0
@@ -366,7 +353,7 @@ func (lp *loop) write(l *link, b []byte, scratch bool) error {
 		l.rest = append(l.rest, b...)
 		return nil
 	}
-	n, errno := writeNow(l.fd, b)
+	n, errno := nowait.Write(l.fd, b)
 	if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
 		return errno
 	}
@@ -383,7 +370,7 @@ func (lp *loop) write(l *link, b []byte, scratch bool) error {
 // flush goes on with an answer that the socket did not take at once. It reports
 // whether the link lives.
 func (lp *loop) flush(l *link) bool {
-	n, errno := writeNow(l.fd, l.rest)
+	n, errno := nowait.Write(l.fd, l.rest)
 	if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
 		lp.end(l)
 		return false
@@ -411,7 +398,7 @@ func (lp *loop) end(l *link) {
 		l.join = &lp.out
 		l.tls.Close() // of a parked link: no more than the farewell
 		l.join = nil
-		writeNow(l.fd, lp.out)
+		nowait.Write(l.fd, lp.out)
 	}
 	l.rest, l.in = nil, nil
 	syscall.Close(l.fd)
@@ -476,23 +463,4 @@ func (lp *loop) drain(now bool) bool {
 		lp.end(l)
 	}
 	return left > 0
-}
-
-func readNow(fd int, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
-}
-
-func writeNow(fd int, p []byte) (int, syscall.Errno) {
-	if len(p) == 0 {
-		return 0, 0
-	}
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
 }

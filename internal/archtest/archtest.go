@@ -28,7 +28,7 @@ var layout = []layer{
 	},
 	{
 		packages: []string{"server"},
-		may:      []string{"server/adminweb", "server/web", "server/delta", "server/picture", "server/reservoir", "internal/event", "internal/frame", "internal/metrics", "internal/wire"},
+		may:      []string{"server/adminweb", "server/web", "server/delta", "server/picture", "server/reservoir", "internal/event", "internal/frame", "internal/metrics", "internal/wire", "internal/nowait"},
 		why:      "the server is deployed: no bench code, no simulator, no load test",
 	},
 	{

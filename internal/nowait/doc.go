@@ -1,0 +1,4 @@
+//go:build !linux
+
+// Package nowait exists on Linux only.
+package nowait
