@@ -17,6 +17,8 @@ need g++ g++ # the firmware, and ELF files that backtraces are decoded from
 need node nodejs # the JavaScript flasher of the conformance suite
 need npm npm
 need shellcheck shellcheck # make lint
+need nginx nginx-light # the proxy of deploy/ is tried
+need systemd-analyze systemd # so is the unit
 if ! python3 -c 'import serial' 2>/dev/null && ! /usr/bin/python3 -c 'import serial' 2>/dev/null; then
   packages+=(python3-serial) # the serial library under esptool, for the conformance suite
 fi

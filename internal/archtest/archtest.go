@@ -64,6 +64,10 @@ var layout = []layer{
 		why:      "the dashboard sees events and sends commands",
 	},
 	{
+		packages: []string{"deploy"}, // tests only
+		why:      "files for operators, and the tests that try them",
+	},
+	{
 		packages: []string{"internal/conformance"}, // tests only: tests may cross
 		may:      []string{"sim/board", "internal/..."},
 		why:      "the conformance suite flashes the simulated board with foreign tools",
