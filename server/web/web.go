@@ -27,6 +27,9 @@ var iconSVG string
 //go:embed feed.js
 var feedJS string
 
+//go:embed delta.js
+var deltaJS string
+
 //go:embed feed.d.ts
 var feedTypes string
 
@@ -57,6 +60,7 @@ func Register(mux *http.ServeMux) {
 	mux.Handle("GET /site.css", newAsset(siteCSS, "text/css; charset=utf-8", false))
 	mux.Handle("GET /icon.svg", newAsset(iconSVG, "image/svg+xml", false))
 	mux.Handle("GET /feed.js", newAsset(feedJS, "text/javascript; charset=utf-8", true))
+	mux.Handle("GET /delta.js", newAsset(deltaJS, "text/javascript; charset=utf-8", true))
 	mux.Handle("GET /feed.d.ts", newAsset(feedTypes, "text/plain; charset=utf-8", true))
 }
 
