@@ -25,6 +25,7 @@ type serveCmd struct {
 	feedFlags        `embed:"" group:"What the public sees:"`
 	pictureFlags     `embed:"" group:"What is done to pictures:"`
 	servingFlags     `embed:"" group:"Viewers:"`
+	deltaFlags       `embed:"" group:"Viewers:"`
 	privateFlags     `embed:"" group:"Private side:"`
 	operationFlags   `embed:"" group:"Operation:"`
 }
@@ -116,7 +117,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	}
 	log, bus := c.logger(std.Err), new(event.Bus)
 	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Serving: serving, Log: log,
-		Ingest: ingest, Waves: waves, Pipeline: pipeline,
+		Ingest: ingest, Waves: waves, Pipeline: pipeline, Deltas: c.deltas(),
 		Events: bus, AdminToken: c.AdminToken, AdminTokens: adminTokens})
 	if err != nil {
 		return err
