@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -202,9 +203,7 @@ func through(h http.Handler, f func(w http.ResponseWriter, r *http.Request, rec 
 		}
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
-		for name, values := range rec.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), rec.Header())
 		f(w, r, rec)
 	})
 }
