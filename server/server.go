@@ -139,7 +139,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Privacy.On {
-		if err := cfg.Privacy.check(cfg.Period); err != nil {
+		if err := cfg.Privacy.Check(cfg.Period); err != nil {
 			return nil, fmt.Errorf("create server: %w", err)
 		}
 	}

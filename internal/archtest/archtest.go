@@ -18,7 +18,7 @@ type layer struct {
 var layout = []layer{
 	{
 		packages: []string{"cmd/porthole"},
-		may:      []string{"server", "server/delta", "server/picture", "internal/certs", "internal/cli", "internal/devca", "internal/doctor", "internal/frame", "internal/event", "internal/quality", "internal/remote", "internal/sd"},
+		may:      []string{"server", "server/delta", "server/picture", "server/reservoir", "internal/certs", "internal/cli", "internal/devca", "internal/doctor", "internal/frame", "internal/event", "internal/quality", "internal/remote", "internal/sd"},
 		why:      "the deployed binary links the server and nothing of the bench",
 	},
 	{
