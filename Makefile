@@ -10,7 +10,7 @@ ARGS   ?=
 export GOFLAGS ?= -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: firmware-test firmware-size help sim server loadtest test race fuzz bench lint nightly deps build hil firmware tui conformance board loop
+.PHONY: firmware-test firmware-size help sim server loadtest test race fuzz bench bench-serve lint nightly deps build hil firmware tui conformance board loop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 bench: ## all benchmarks, and the figures that need virtual time
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -count=1 -v -run Measure ./... | grep -v -e '^=== ' -e 'no test files' -e 'no tests to run'
+
+bench-serve: deps ## the public side beside nginx, with 18,500 viewers, and under attack (6 minutes)
+	./scripts/bench-serve.sh $(ARGS)
 
 lint: deps ## gofmt, vet, go fix, shellcheck
 	./scripts/lint.sh

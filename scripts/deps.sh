@@ -16,6 +16,10 @@ need g++ g++ # the firmware, and ELF files that backtraces are decoded from
 [ -e /usr/include/mbedtls/ssl.h ] || packages+=(libmbedtls-dev) # the firmware on this machine
 need node nodejs # the JavaScript flasher of the conformance suite
 need npm npm
+need nginx nginx-light # the server that ours is measured beside
+need h2load nghttp2-client # its HTTP/2 load
+need taskset util-linux
+[ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev) # the load client of make bench-serve
 need shellcheck shellcheck # make lint
 need nginx nginx-light # the proxy of deploy/ is tried
 need systemd-analyze systemd # so is the unit

@@ -73,6 +73,11 @@ var layout = []layer{
 		why:      "the conformance suite flashes the simulated board with foreign tools",
 	},
 	{
+		packages: []string{"internal/servebench"}, // a program for make bench-serve only
+		may:      []string{"server", "server/picture", "internal/..."},
+		why:      "the comparison of servers runs ours like the others, as a process",
+	},
+	{
 		packages: []string{"internal/..."},
 		may:      []string{"internal/..."},
 		why:      "the vocabulary knows nobody who speaks it",
