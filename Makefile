@@ -10,7 +10,7 @@ ARGS   ?=
 export GOFLAGS ?= -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: firmware-test firmware-size help sim server loadtest test race fuzz bench bench-serve lint nightly deps build hil firmware tui conformance board loop
+.PHONY: firmware-test firmware-size help sim server loadtest test race fuzz bench bench-serve lint nightly deps build hil firmware tui conformance board loop demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ board: ## run a simulated board alone, on a serial port over the network
 tui: ## server, camera and board on one screen; ARGS="--server URL" attaches
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
 	@exec bin/rig tui $(ARGS)
+
+demo: ## record the dashboard for 72 s and make the README's picture of it anew
+	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
+	bin/rig tui --plain --seed 7 --for 72s --script scripts/demo.txt --record artifacts/demo.jsonl >artifacts/demo.log
+	bin/rig tui --replay artifacts/demo.jsonl --export docs/tui.svg
+	chmod 644 docs/tui.svg
 
 conformance: deps ## let foreign flashers flash the simulated board
 	CONFORMANCE_REQUIRE=pyserial $(GO) test -count=1 -v ./internal/conformance

@@ -29,7 +29,7 @@ type moment struct {
 }
 
 // end is the instant that the snapshot belongs to.
-func (m moment) end() time.Time { return m.at.Add(time.Second - time.Millisecond) }
+func (m *moment) end() time.Time { return m.at.Add(time.Second - time.Millisecond) }
 
 // mark is something on the time line.
 type mark struct {
@@ -101,6 +101,11 @@ func (h *history) follow(ctx context.Context, src Source) {
 func (h *history) add(e event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.fold(e)
+}
+
+// fold is add for a caller that holds the lock.
+func (h *history) fold(e event.Event) {
 	h.version++
 	h.received++
 	// Delay only ever makes events look older, so the least is the clock's.
@@ -294,15 +299,16 @@ func (h *history) runAt(at time.Time) event.LoadFigure {
 }
 
 // series maps the seconds of a window that ends at a time; seconds that are not
-// remembered are left out at the start.
-func (h *history) series(end time.Time, window time.Duration, f func(m, before moment) float64) []float64 {
+// remembered are left out at the start. A moment is large: f gets it where it is.
+func (h *history) series(end time.Time, window time.Duration, f func(*moment) float64) []float64 {
 	begin := end.Add(-window)
-	var out []float64
-	for i, m := range h.moments {
+	out := make([]float64, 0, len(h.moments))
+	for i := range h.moments {
+		m := &h.moments[i]
 		if m.at.Before(begin) || m.at.After(end) {
 			continue
 		}
-		out = append(out, f(m, h.moments[max(i-1, 0)]))
+		out = append(out, f(m))
 	}
 	return out
 }

@@ -86,7 +86,8 @@ func (s *Session) page(title string) pageSession {
 		_, east := h.moments[0].at.Zone()
 		p.Zone = east / 60
 	}
-	for _, m := range h.moments {
+	for i := range h.moments {
+		m := &h.moments[i]
 		age := -1.0
 		if !m.snap.AcceptedAt.IsZero() {
 			age = max(m.end().Sub(m.snap.AcceptedAt).Seconds(), 0)

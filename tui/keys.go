@@ -2,7 +2,6 @@ package tui
 
 import (
 	"slices"
-	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -155,50 +154,4 @@ func (m *Model) run(b binding) tea.Cmd {
 		return m.ask(event.Command{Name: b.command})
 	}
 	return nil
-}
-
-// parseCommand reads "part.verb key=value …" from the palette. A value with
-// spaces stands in quotes.
-func parseCommand(s string) (event.Command, bool) {
-	words, ok := fields(s)
-	if !ok || len(words) == 0 || !strings.Contains(words[0], ".") {
-		return event.Command{}, false
-	}
-	c := event.Command{Name: words[0]}
-	for _, w := range words[1:] {
-		k, v, ok := strings.Cut(w, "=")
-		if !ok || k == "" {
-			return event.Command{}, false
-		}
-		if c.Args == nil {
-			c.Args = make(map[string]string)
-		}
-		c.Args[k] = v
-	}
-	return c, true
-}
-
-// fields splits at spaces outside of quotes; it fails on a quote left open.
-func fields(s string) (out []string, ok bool) {
-	var word strings.Builder
-	quoted, any := false, false
-	for _, r := range s {
-		switch {
-		case r == '"':
-			quoted, any = !quoted, true
-		case r == ' ' && !quoted:
-			if any {
-				out = append(out, word.String())
-				word.Reset()
-				any = false
-			}
-		default:
-			word.WriteRune(r)
-			any = true
-		}
-	}
-	if any {
-		out = append(out, word.String())
-	}
-	return out, !quoted
 }

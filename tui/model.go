@@ -266,6 +266,9 @@ func (m *Model) took(msg fetchedMsg) tea.Cmd {
 
 // decodes starts the decoding of pictures that the instant asks for.
 func (m *Model) decodes() tea.Cmd {
+	if !m.showsCamera() {
+		return nil // the half of what a screen costs
+	}
 	var cmds []tea.Cmd
 	for which := range m.shown {
 		s := &m.shown[which]

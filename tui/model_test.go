@@ -174,6 +174,8 @@ func TestSession(t *testing.T) {
 		t.Error("the page is not closed in itself")
 	}
 
+	testFilm(t, s)
+
 	cut, err := ReadSession(bytes.NewReader(whole[:len(whole)-10]))
 	if err != nil || !cut.Cut || len(cut.Events) < len(s.Events)-1 {
 		t.Errorf("cut file: %v", err)

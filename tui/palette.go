@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
+
+	"porthole/internal/event"
 )
 
 // input is a line that is being typed: a search of the console, or the name of
@@ -110,7 +112,7 @@ func (m *Model) actions(text string) []action {
 
 // choose runs the chosen action, or what was typed as a command with arguments.
 func (m *Model) choose(in *input) tea.Cmd {
-	if c, ok := parseCommand(in.text); ok {
+	if c, ok := event.ParseCommand(in.text); ok {
 		for _, b := range m.keys {
 			if b.command == c.Name && b.do != nil && len(c.Args) == 0 {
 				return m.run(b)

@@ -53,7 +53,7 @@ func (m *Model) rate(of func(event.Snapshot) uint64) float64 {
 	now := m.state()
 	before, begin := now, at
 	for i := len(m.hist.moments) - 1; i >= 0; i-- {
-		mo := m.hist.moments[i]
+		mo := &m.hist.moments[i]
 		if mo.at.After(at) {
 			continue
 		}
@@ -80,7 +80,7 @@ func (m *Model) drawServer(c *canvas, r rect) {
 	if !s.ModeSince.IsZero() {
 		since = " " + words(m.instant().Sub(s.ModeSince))
 	}
-	if s.ModeWhy != "" {
+	if s.ModeWhy != "" && s.Mode != event.Live {
 		since += ", " + clean(s.ModeWhy)
 	}
 	p.add("public", modeWords(s.Mode)+since, modeStyle(s.Mode))
@@ -97,7 +97,7 @@ func (m *Model) drawServer(c *canvas, r rect) {
 	p.add("uploads", fmt.Sprintf("%d taken, %.1f/s, %s/s", s.Accepted, perSecond, kilobytes(perSecond*float64(s.LastAccepted.Bytes))), normal)
 	if v := s.Public; v.Span > 0 {
 		per := func(n uint64) float64 { return float64(n) / v.Span.Seconds() }
-		p.add("viewers", fmt.Sprintf("%d, %d by streams, %d lines", v.Viewers, v.Streams, v.Connections), normal)
+		p.add("viewers", fmt.Sprintf("%d, %d streaming, %d connections", v.Viewers, v.Streams, v.Connections), normal)
 		answers := fmt.Sprintf("%.0f/s, %s/s", per(v.Requests), kilobytes(per(v.Bytes)))
 		if v.Pictures > 0 {
 			answers += fmt.Sprintf(", p99 %v", v.P99.Round(10*time.Microsecond))
@@ -125,7 +125,7 @@ func (m *Model) drawServer(c *canvas, r rect) {
 	}
 	if s.Public.Span > 0 && p.y < r.h {
 		c.put(r.x+1, r.y+p.y, labelWidth, "over time", quiet)
-		c.spark(r.x+1+labelWidth, r.y+p.y, r.w-2-labelWidth, m.hist.series(m.now(), m.window(), func(mo, _ moment) float64 {
+		c.spark(r.x+1+labelWidth, r.y+p.y, r.w-2-labelWidth, m.hist.series(m.now(), m.window(), func(mo *moment) float64 {
 			if mo.snap.Public.Span == 0 {
 				return math.NaN()
 			}
@@ -133,7 +133,7 @@ func (m *Model) drawServer(c *canvas, r rect) {
 		}), 0, accent)
 		p.y++
 	}
-	p.chart("age of the newest frame", 4, m.hist.series(m.now(), m.window(), func(mo, _ moment) float64 {
+	p.chart("age of the newest frame", 4, m.hist.series(m.now(), m.window(), func(mo *moment) float64 {
 		if mo.snap.AcceptedAt.IsZero() {
 			return math.NaN()
 		}
@@ -159,7 +159,7 @@ func verdict(l event.LoadFigure) (string, style) {
 	case l.Errors > 0:
 		return fmt.Sprintf("misses the objective: %d errors", l.Errors), bad
 	case l.AgeP99 >= objectiveAge:
-		return fmt.Sprintf("worst second over the objective: age p99 %v", l.AgeP99.Round(10*time.Millisecond)), bad
+		return fmt.Sprintf("misses the objective: age p99 %v", l.AgeP99.Round(10*time.Millisecond)), bad
 	}
 	return "meets the objective so far", good
 }
@@ -187,7 +187,11 @@ func (m *Model) drawLoad(c *canvas, r rect) {
 	}
 	p.add("run", phase, normal)
 	p.add("viewers", fmt.Sprintf("%d, %d polls/s, %s/s", l.Viewers, l.Polls, kilobytes(float64(l.Bytes))), normal)
-	p.add("age", fmt.Sprintf("p50 %v, p99 %v", l.AgeP50.Round(10*time.Millisecond), l.AgeP99.Round(10*time.Millisecond)), normal)
+	age := "— no live picture on a screen"
+	if l.AgeP99 > 0 {
+		age = fmt.Sprintf("p50 %v, p99 %v", l.AgeP50.Round(10*time.Millisecond), l.AgeP99.Round(10*time.Millisecond))
+	}
+	p.add("age", age, normal)
 	p.add("answer", fmt.Sprintf("p99 %v", l.DoneP99.Round(time.Millisecond)), normal)
 	st := normal
 	if run.Errors+run.Skipped > 0 {
@@ -197,7 +201,7 @@ func (m *Model) drawLoad(c *canvas, r rect) {
 	text, st := verdict(run)
 	p.add("verdict", text, st)
 	figure := func(f func(event.LoadFigure) float64) []float64 {
-		return m.hist.series(m.now(), m.window(), func(mo, _ moment) float64 {
+		return m.hist.series(m.now(), m.window(), func(mo *moment) float64 {
 			if mo.run.Polls == 0 {
 				return math.NaN()
 			}
@@ -209,7 +213,12 @@ func (m *Model) drawLoad(c *canvas, r rect) {
 		c.spark(r.x+1+labelWidth, r.y+p.y, r.w-2-labelWidth, figure(func(l event.LoadFigure) float64 { return float64(l.Viewers) }), 0, accent)
 		p.y++
 	}
-	p.chart("age p99", 4, figure(func(l event.LoadFigure) float64 { return l.AgeP99.Seconds() }), seconds)
+	p.chart("age p99", 4, figure(func(l event.LoadFigure) float64 {
+		if l.AgeP99 == 0 { // recorded pictures have no age
+			return math.NaN()
+		}
+		return l.AgeP99.Seconds()
+	}), seconds)
 }
 
 func (m *Model) drawBoard(c *canvas, r rect) {
@@ -254,7 +263,7 @@ func (m *Model) drawBoard(c *canvas, r rect) {
 		memory = fmt.Sprintf("heap %s, psram %s free", kilobytes(float64(b.Heap)), kilobytes(float64(b.PSRAM)))
 	}
 	p.add("memory", memory, normal)
-	p.chart("heap", 3, m.hist.series(m.now(), m.window(), func(mo, _ moment) float64 {
+	p.chart("heap", 3, m.hist.series(m.now(), m.window(), func(mo *moment) float64 {
 		if mo.snap.Board.Heap == 0 {
 			return math.NaN()
 		}

@@ -116,7 +116,8 @@ func (m *Model) drawTimeline(c *canvas, r rect) {
 		return r.w - 1 - int(end.Sub(at)*time.Duration(r.w)/window)
 	}
 	last, sign, st := 0, ' ', normal
-	for i, mo := range m.hist.moments {
+	for i := range m.hist.moments {
+		mo := &m.hist.moments[i]
 		x := column(mo.at)
 		if x < 0 {
 			continue

@@ -28,11 +28,14 @@ func (c *canvas) right(x, y, w int, s string, st style) {
 }
 
 // draw gives the content of the screen.
-func (m *Model) draw() string {
+func (m *Model) draw() string { return m.paint().String() }
+
+// paint draws the screen.
+func (m *Model) paint() *canvas {
 	c := newCanvas(m.w, m.h)
 	if m.w < leastWidth || m.h < leastHeight {
 		c.put(0, 0, m.w, m.oneLine(), normal)
-		return c.String()
+		return c
 	}
 	m.drawTitle(c)
 	body := rect{0, 1, m.w, m.h - 4}
@@ -58,7 +61,7 @@ func (m *Model) draw() string {
 	case m.overlay != nil:
 		m.overlay.draw(m, c)
 	}
-	return c.String()
+	return c
 }
 
 // oneLine is the whole screen where there is no room for more.
@@ -92,6 +95,17 @@ func modeStyle(mode event.Mode) style {
 	_, st := modeSign(mode)
 	st.attr = bold
 	return st
+}
+
+// showsCamera reports whether the pictures are on the screen.
+func (m *Model) showsCamera() bool {
+	switch {
+	case m.cfg.Image == NoImg, m.w < leastWidth, m.h < leastHeight:
+		return false
+	case m.zoom, m.w < stackedBelow:
+		return m.focus == CameraPanel
+	}
+	return true
 }
 
 // drawTitle draws the first row: what it is attached to, what the public sees,

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"porthole/internal/cli"
 	"porthole/tui"
@@ -82,14 +84,19 @@ func readSession(path string) (*tui.Session, error) {
 	return s, nil
 }
 
-// exportSession writes a session as one page.
+// exportSession writes a session as one page, or as a film where the file is
+// named so.
 func exportSession(out io.Writer, s *tui.Session, title, path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("export session: %w", err)
 	}
 	w := bufio.NewWriter(f)
-	if err := errors.Join(s.WriteHTML(w, title), w.Flush(), f.Close()); err != nil {
+	write := s.WriteHTML
+	if strings.EqualFold(filepath.Ext(path), ".svg") {
+		write = s.WriteSVG
+	}
+	if err := errors.Join(write(w, title), w.Flush(), f.Close()); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "exported  %s: %d events, %v\n", cli.Printable(path), len(s.Events), s.Length().Round(1e9))

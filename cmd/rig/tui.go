@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,8 @@ type tuiCmd struct {
 	Record      string `placeholder:"FILE" help:"Also record the session: events and pictures."`
 	RecordLimit int    `default:"256" placeholder:"MB" help:"Size at which a recording ends."`
 	Replay      string `placeholder:"FILE" help:"Show a recording instead: arrows and brackets move through time."`
-	Export      string `placeholder:"HTML" help:"Write the session as one HTML page: of --replay at once, else at the end."`
+	Export      string `placeholder:"FILE" help:"Write the session as one HTML page, or as an animated picture where FILE ends in .svg: of --replay at once, else at the end."`
+	Script      string `placeholder:"FILE" help:"Carry out commands by the clock: lines such as '20s camera.off' and '30s load.more viewers=50'."`
 }
 
 func (c *tuiCmd) Run(ctx context.Context, std cli.IO) error {
@@ -70,7 +72,7 @@ func (c *tuiCmd) Run(ctx context.Context, std cli.IO) error {
 	if rec != nil {
 		b.source, b.recorded = rec, true
 	}
-	err = c.show(ctx, std, b)
+	err = c.follow(ctx, b.source, func() error { return c.show(ctx, std, b) })
 	err = errors.Join(err, b.close())
 	if rec != nil {
 		err = errors.Join(err, rec.finish(std))
@@ -86,6 +88,8 @@ func (c *tuiCmd) check() error {
 		return cli.Usage(errors.New("--replay shows a recording: it goes without --server, --port, --load and --record"))
 	case c.Replay != "" && (c.Plain || c.JSON):
 		return cli.Usage(cli.Hint(errors.New("--replay is a screen"), "a recording is a file of JSON lines: read it with any tool"))
+	case c.Script != "" && (c.Replay != "" || c.ReadOnly):
+		return cli.Usage(errors.New("--script changes things: it goes without --replay and --read-only"))
 	case c.Server == "" && (c.Public != "" || c.Token != "" || c.CA != ""):
 		return cli.Usage(errors.New("--public, --token and --ca go with --server"))
 	case c.Port == "" && (c.Pin != "" || c.Safe != ""):
@@ -260,7 +264,7 @@ func (c *tuiCmd) replay(ctx context.Context, std cli.IO) error {
 		return err
 	}
 	if c.Export != "" {
-		return exportSession(std.Out, s, c.Replay, c.Export)
+		return exportSession(std.Out, s, filepath.Base(c.Replay), c.Export)
 	}
 	title := c.Replay
 	if s.Cut {

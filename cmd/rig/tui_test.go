@@ -33,8 +33,14 @@ type person struct {
 	em  *vt.Emulator
 }
 
-// onTerminal runs rig on a terminal of a size.
+// onTerminal runs rig on a terminal of a size, without colours.
 func onTerminal(t *testing.T, cols, rows uint16, args ...string) *person {
+	t.Helper()
+	return onTerminalWith(t, cols, rows, []string{"TERM=xterm-256color", "NO_COLOR=1"}, args...)
+}
+
+// onTerminalWith runs rig on a terminal that env describes.
+func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...string) *person {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -63,7 +69,7 @@ func onTerminal(t *testing.T, cols, rows uint16, args ...string) *person {
 	p := &person{t: t, master: master, done: make(chan struct{}), em: vt.NewEmulator(int(cols), int(rows))}
 	p.cmd = exec.Command(self)
 	p.cmd.Args = append([]string{"rig"}, args...)
-	p.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=1", "HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
+	p.cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir()), env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
@@ -178,25 +184,8 @@ func TestOperator(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the server to notice silence, ten seconds")
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	link := filepath.Join(dir, "board")
-	sim := exec.Command(self)
-	sim.Args = []string{"rig", "sim", "--port", "0", "--http-port", "0", "--admin-port", "0", "--serial", "off", "--pty", link, "--interval", "500ms", "--seed", "3"}
-	sim.Env = append(os.Environ(), "HOME="+dir, "XDG_STATE_HOME="+dir, "RIG_RUNTIME_DIR="+dir)
-	sim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	out, err := sim.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sim.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sim.Process.Signal(syscall.SIGTERM); sim.Wait() })
-	page, admin := addresses(t, out)
+	page, admin, link := simOnPTY(t, dir, "500ms")
 
 	p := onTerminal(t, 120, 40, "tui", "--server", admin, "--public", page, "--port", link, "--record", filepath.Join(dir, "evening"))
 	p.sees(20*time.Second, "public: LIVE", "1 Camera", "state      running", "camera     on")
@@ -241,6 +230,30 @@ func TestOperator(t *testing.T) {
 	if page, err := os.ReadFile(html); err != nil || !strings.Contains(string(page), "LoadProhibited") || len(page) < 100_000 {
 		t.Errorf("page of %d bytes, %v", len(page), err)
 	}
+}
+
+// simOnPTY runs rig sim in a process of its own, with a pseudo-terminal.
+func simOnPTY(t *testing.T, dir, interval string) (page, admin, link string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link = filepath.Join(dir, "board")
+	sim := exec.Command(self)
+	sim.Args = []string{"rig", "sim", "--port", "0", "--http-port", "0", "--admin-port", "0", "--serial", "off", "--pty", link, "--interval", interval, "--seed", "3"}
+	sim.Env = append(os.Environ(), "HOME="+dir, "XDG_STATE_HOME="+dir, "RIG_RUNTIME_DIR="+dir)
+	sim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	out, err := sim.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Process.Signal(syscall.SIGTERM); sim.Wait() })
+	page, admin = addresses(t, out)
+	return page, admin, link
 }
 
 var addressLine = regexp.MustCompile(`^(live page|private) +(http://[0-9.:]+)`)

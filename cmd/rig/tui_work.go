@@ -57,14 +57,25 @@ func (w *watch) work(what string, do func(context.Context, *flash.Flasher) (flas
 		return event.Reply{}, fmt.Errorf("the port is busy: %s", w.busy)
 	}
 	p := &progress{bus: w.bus, work: what}
+	var port *borrowed // of the worker's goroutine
 	f, err := flash.New(flash.Config{
 		Open: func(ctx context.Context) (hil.Port, error) {
 			w.mu.Lock()
-			port := w.port
+			shared := w.port
 			w.mu.Unlock()
-			return port.Borrow(ctx)
+			lent, err := shared.Borrow(ctx)
+			if err != nil {
+				return nil, err
+			}
+			port = &borrowed{Port: lent, w: w}
+			return port, nil
 		},
-		Progress: p.tell,
+		Progress: func(now flash.Progress) {
+			if now.Phase == flash.Restarting && port != nil {
+				port.listen()
+			}
+			p.tell(now)
+		},
 	})
 	if err != nil {
 		return event.Reply{}, err

@@ -33,7 +33,7 @@ func TestFlashFromTheDashboard(t *testing.T) {
 	p.types("\r")
 	p.sees(5*time.Second, "Overwrite the firmware of the board?")
 	p.types("y")
-	t.Logf("flashed and started after %v", p.sees(60*time.Second, "flash firmware.bin is done", "firmware   porthole 2.0.1", "state      running"))
+	t.Logf("flashed and started after %v", p.sees(30*time.Second, "flash firmware.bin is done", "firmware   porthole 2.0.1", "state      running"))
 
 	p.types("S\x1b[B\x1b[B\x1b[B\x1b[B2s\x1b[Bdesk\r")
 	p.sees(5*time.Second, "Overwrite these settings", "interval: 2s", "name: desk")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Command asks a part of Porthole to do something. Like an Event it is plain
@@ -79,4 +80,50 @@ func (b *Bus) Do(ctx context.Context, c Command) (Reply, error) {
 		return r, fmt.Errorf("command %q: %w", c.Name, err)
 	}
 	return r, nil
+}
+
+// ParseCommand reads "part.verb key=value …", as a person types it. A value with
+// spaces stands in quotes.
+func ParseCommand(s string) (c Command, ok bool) {
+	words, ok := splitWords(s)
+	if !ok || len(words) == 0 || !strings.Contains(words[0], ".") {
+		return Command{}, false
+	}
+	c.Name = words[0]
+	for _, w := range words[1:] {
+		k, v, ok := strings.Cut(w, "=")
+		if !ok || k == "" {
+			return Command{}, false
+		}
+		if c.Args == nil {
+			c.Args = make(map[string]string)
+		}
+		c.Args[k] = v
+	}
+	return c, true
+}
+
+// splitWords splits at spaces outside of quotes; it fails on a quote left open.
+func splitWords(s string) (out []string, ok bool) {
+	var word strings.Builder
+	quoted, any := false, false
+	for _, r := range s {
+		switch {
+		case r == '"':
+			quoted, any = !quoted, true
+		case r == ' ' && !quoted:
+			if any {
+				out = append(out, word.String())
+				word.Reset()
+				any = false
+			}
+		default:
+			word.WriteRune(r)
+			any = true
+		}
+	}
+	if any {
+		out = append(out, word.String())
+	}
+	return out, !quoted
 }

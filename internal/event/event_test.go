@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,5 +177,23 @@ func TestCommand(t *testing.T) {
 	replaced()
 	if _, err := b.Do(t.Context(), Command{Name: "camera.off"}); !errors.Is(err, ErrNoHandler) {
 		t.Errorf("after remove: %v", err)
+	}
+}
+
+func TestParseCommand(t *testing.T) {
+	for _, tt := range []struct {
+		text, name string
+		args       map[string]string
+	}{
+		{"camera.off", "camera.off", nil},
+		{"  load.start  viewers=5   for=2m ", "load.start", map[string]string{"viewers": "5", "for": "2m"}},
+		{`board.provision name="two words" ssid=a=b`, "board.provision", map[string]string{"name": "two words", "ssid": "a=b"}},
+		{`x.y a=""`, "x.y", map[string]string{"a": ""}},
+		{"", "", nil}, {"camera", "", nil}, {"x.y word", "", nil}, {"x.y =v", "", nil}, {`x.y a="open`, "", nil},
+	} {
+		c, ok := ParseCommand(tt.text)
+		if ok != (tt.name != "") || ok && (c.Name != tt.name || !maps.Equal(c.Args, tt.args)) {
+			t.Errorf("%q: %+v %v", tt.text, c, ok)
+		}
 	}
 }
