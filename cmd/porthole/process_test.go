@@ -115,7 +115,7 @@ func TestService(t *testing.T) {
 	p := spawn(t, []string{
 		"LISTEN_FDS=3", "LISTEN_FDNAMES=listen:redirect:admin", "NOTIFY_SOCKET=" + notify, "WATCHDOG_USEC=60000000",
 		"PORTHOLE_ADMIN_TOKEN=a-long-token-of-the-operator",
-	}, []*os.File{a, b, c}, "--dev", "--drain", "300ms", "--period", "50ms")
+	}, []*os.File{a, b, c}, "--dev", "--drain", "2s", "--period", "50ms")
 
 	seen := map[string]bool{}
 	for !seen["READY=1\nSTATUS=serving"] || !seen["WATCHDOG=1"] {
