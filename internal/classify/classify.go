@@ -20,7 +20,9 @@ type Sample struct {
 }
 
 // Model gives a score that is higher for things that look positive.
-type Model interface{ Score(features []float64) float64 }
+type Model interface {
+	Score(features []float64) float64
+}
 
 // AUC returns the probability that a positive has a higher score than a
 // negative: 0.5 is chance, 1 is certainty. It is NaN without both kinds.
