@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	"porthole/internal/cli"
@@ -24,6 +25,25 @@ const (
 	Interval Think = "interval"
 	// After waits for the answer and then for the period (await, then sleep).
 	After Think = "after"
+	// LongPoll asks with the ETag of the picture it has, and the server answers as
+	// soon as there is another; the next question follows at once. After a failure
+	// it waits for the period.
+	LongPoll Think = "longpoll"
+	// Events keeps a stream of server-sent events open and fetches the picture
+	// when one says that there is a new one. A stream that ends is opened again
+	// after the period.
+	Events Think = "events"
+)
+
+// Protocol is how the viewers speak to the server.
+type Protocol string
+
+const (
+	// H1 is HTTP/1.1, with TLS where the target says https.
+	H1 Protocol = "h1"
+	// H2 is HTTP/2: over TLS for https, in the clear with prior knowledge for http.
+	// Each viewer has a connection of its own, as each browser has.
+	H2 Protocol = "h2"
 )
 
 // Bounds of a configuration. They catch slips of a digit; what this machine can
@@ -32,10 +52,13 @@ const (
 	maxViewers = 100_000
 	minPeriod  = 10 * time.Millisecond
 	maxRun     = 30 * 24 * time.Hour
+	maxWait    = 5 * time.Minute
 )
 
 // Config describes one load test. Only TargetURL has no default.
 type Config struct {
+	// Name is what reports call the test; may be empty.
+	Name string
 	// TargetURL is the picture that the viewers poll, https://host:port/latest.
 	TargetURL string
 	// Host replaces the Host header and the name the certificate is checked
@@ -53,6 +76,28 @@ type Config struct {
 	// Duration. Negative = all at once, which is a connect storm.
 	Ramp  time.Duration
 	Think Think // default Interval
+	// Crowd says who is there when; the zero value is Viewers who join over Ramp
+	// and stay. Stages replace Viewers and Duration.
+	Crowd Crowd
+	// Stay is how long a visitor stays on average, where the crowd is a pattern of
+	// visits; zero is the pattern's own.
+	Stay time.Duration
+	// Steps are what happens during the run, in any order.
+	Steps []Step
+	// Faults does what the viewers cannot: stop the camera, restart the server.
+	// Nil makes such steps an error.
+	Faults Faults
+
+	Protocol Protocol // default H1
+	// Reconnect has each poll open a connection of its own.
+	Reconnect bool
+	// Resume lets viewers resume their TLS sessions when they connect again.
+	Resume bool
+	// Wait is how long a long poll asks the server to wait. Default 25 s.
+	Wait time.Duration
+	// EventsURL is the stream of server-sent events that viewers of [Events] read;
+	// empty is /events of the target.
+	EventsURL string
 	// Conditional polls with If-None-Match, as browsers do.
 	Conditional bool
 	// Timeout of one poll, connect and body included. Default 10 s.
@@ -64,6 +109,9 @@ type Config struct {
 	MaxPicture int
 	// Seed of phases and joins.
 	Seed uint64
+	// Part lets this process play a share of the viewers only: of Part.Of shares
+	// the one with the number Part.Index. The zero value is all.
+	Part Part
 
 	// Objectives are what the report is judged by.
 	Objectives []Objective
@@ -86,9 +134,28 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// Part is a share of the viewers of a run.
+type Part struct{ Index, Of int }
+
+// part returns the stays of this process's share.
+func (c Config) part(all []stay) (own []stay) {
+	if c.Part.Of < 2 {
+		return all
+	}
+	for i := c.Part.Index; i < len(all); i += c.Part.Of {
+		own = append(own, all[i])
+	}
+	return own
+}
+
 func (c Config) withDefaults() Config {
 	setDefault(&c.Viewers, 150)
+	if sum := c.Crowd.length(); sum > 0 {
+		c.Duration = sum
+	}
 	setDefault(&c.Duration, 20*time.Second)
+	setDefault(&c.Protocol, H1)
+	setDefault(&c.Wait, 25*time.Second)
 	setDefault(&c.Period, 2*time.Second)
 	setDefault(&c.Ramp, min(2*c.Period, c.Duration/4))
 	c.Ramp = max(c.Ramp, 0)
@@ -136,13 +203,40 @@ func (c Config) check() (*url.URL, error) {
 		return wrong("duration %v: want one period (%v) to %v", c.Duration, c.Period, maxRun)
 	case c.Ramp >= c.Duration:
 		return wrong("ramp %v: want less than the duration %v", c.Ramp, c.Duration)
-	case c.Think != Interval && c.Think != After:
-		return wrong("think %q: want %q or %q", c.Think, Interval, After)
+	case !slices.Contains([]Think{Interval, After, LongPoll, Events}, c.Think):
+		return wrong("think %q: want %q, %q, %q or %q", c.Think, Interval, After, LongPoll, Events)
+	case c.Protocol != H1 && c.Protocol != H2:
+		return wrong("protocol %q: want %q or %q", c.Protocol, H1, H2)
+	case c.Reconnect && c.Protocol == H2:
+		return wrong("protocol %q with a connection for each poll: that is for %q", H2, H1)
+	case c.Reconnect && c.Think == Events:
+		return wrong("think %q keeps its stream open: it cannot connect for each poll", Events)
+	case c.Wait < time.Second || c.Wait > maxWait:
+		return wrong("wait %v: want 1s to %v", c.Wait, maxWait)
+	case c.Stay < 0:
+		return wrong("stay %v is negative", c.Stay)
 	case c.Timeout < 0 || c.FreezeAfter < 0 || c.MaxPicture < 0 || c.MaxMbit < 0:
 		return wrong("a timeout or limit is negative")
 	}
+	if e, err := url.Parse(c.EventsURL); c.EventsURL != "" && (err != nil || e.Scheme != u.Scheme || e.Host != u.Host) {
+		return wrong("events %q: want an address at the same server as the target", c.EventsURL)
+	}
+	if c.Part.Of < 0 || c.Part.Index < 0 || c.Part.Of > 0 && c.Part.Index >= c.Part.Of {
+		return wrong("part %d of %d", c.Part.Index, c.Part.Of)
+	}
+	if err := c.checkSteps(); err != nil {
+		return nil, cli.Usage(err)
+	}
 	u.Fragment = ""
 	return u, nil
+}
+
+// patience is how long one poll may take.
+func (c Config) patience() time.Duration {
+	if c.Think == LongPoll {
+		return c.Timeout + c.Wait
+	}
+	return c.Timeout
 }
 
 // address returns host:port of a target.

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net"
@@ -57,7 +58,30 @@ type feed struct {
 
 	mu    sync.Mutex
 	log   map[int64][]answered
+	ended []time.Duration // connections
 	conns atomic.Int64
+}
+
+// connState is told of connections.
+func (f *feed) connState(_ net.Conn, state http.ConnState) {
+	if state == http.StateClosed {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ended = append(f.ended, time.Since(f.start))
+	}
+}
+
+// hungUp returns when connections ended before an instant, in order.
+func (f *feed) hungUp(before time.Duration) (list []time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, at := range f.ended {
+		if at < before {
+			list = append(list, at)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 type connKey struct{}
@@ -119,6 +143,49 @@ func play(t *testing.T, f *feed, c Config) *Report {
 	}
 	balance(t, rep)
 	return rep
+}
+
+// playStays runs viewers with known stays against f in memory, in a bubble.
+func playStays(t *testing.T, f http.Handler, c Config, stays []stay) *outcome {
+	t.Helper()
+	ln := netmem.Listen()
+	srv := &http.Server{Handler: f}
+	if feed, ok := f.(*feed); ok {
+		srv.ConnContext, srv.ConnState = feed.connContext, feed.connState
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { srv.Serve(ln) })
+	defer serving.Wait()
+	defer srv.Close()
+	c.Dial = ln.DialContext
+	target, err := c.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := runOn(t.Context(), c, target, stays, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func marshal(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// throughJSON is what a coordinator gets of an agent's outcome.
+func throughJSON(t *testing.T, o *outcome) *outcome {
+	t.Helper()
+	var back outcome
+	if err := json.Unmarshal([]byte(marshal(t, o)), &back); err != nil {
+		t.Fatal(err)
+	}
+	return &back
 }
 
 // balance checks the sums that every report keeps.

@@ -67,6 +67,7 @@ type picture struct {
 	source   Source
 	err      error // it cannot be shown at all
 	resolved bool  // guarded by gallery.mu
+	dropped  bool  // likewise: forgotten before it was resolved
 }
 
 // dated says whether the picture's age is an age of the live feed.
@@ -82,10 +83,51 @@ const maxETag = 512
 
 // collection counts distinct pictures.
 type collection struct {
-	Distinct    uint64
-	Unstamped   uint64 // can be shown, carries no stamp
-	Damaged     uint64 // can be shown, its stamp is not to be trusted
-	NotPictures uint64 // cannot be shown
+	Distinct    uint64 `json:"distinct"`
+	Unstamped   uint64 `json:"unstamped"`    // can be shown, carries no stamp
+	Damaged     uint64 `json:"damaged"`      // can be shown, its stamp is not to be trusted
+	NotPictures uint64 `json:"not_pictures"` // cannot be shown
+}
+
+// exhibit is what one distinct picture was.
+type exhibit uint8
+
+const (
+	stamped exhibit = iota
+	unstamped
+	damagedStamp
+	notPicture
+)
+
+func (p *picture) exhibit() exhibit {
+	switch {
+	case p.err != nil:
+		return notPicture
+	case p.damaged:
+		return damagedStamp
+	case !p.stamped:
+		return unstamped
+	}
+	return stamped
+}
+
+func (c *collection) count(e exhibit) {
+	c.Distinct++
+	switch e {
+	case notPicture:
+		c.NotPictures++
+	case damagedStamp:
+		c.Damaged++
+	case unstamped:
+		c.Unstamped++
+	}
+}
+
+func (c *collection) add(o collection) {
+	c.Distinct += o.Distinct
+	c.Unstamped += o.Unstamped
+	c.Damaged += o.Damaged
+	c.NotPictures += o.NotPictures
 }
 
 // gallery remembers every distinct picture by its ETag, or by a hash of its
@@ -99,7 +141,8 @@ type gallery struct {
 	pictures map[string]*picture
 	order    []string // ring of keys, oldest at next once it is full
 	next     int
-	found    collection
+	// forgotten counts the pictures that are not remembered any more.
+	forgotten collection
 }
 
 func newGallery(s Stamper, t Truth) *gallery {
@@ -154,14 +197,8 @@ func (g *gallery) resolve(etag string, body []byte, at time.Time) *picture {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		p.resolved = true
-		g.found.Distinct++
-		switch {
-		case p.err != nil:
-			g.found.NotPictures++
-		case p.damaged:
-			g.found.Damaged++
-		case !p.stamped:
-			g.found.Unstamped++
+		if p.dropped {
+			g.forgotten.count(p.exhibit())
 		}
 	})
 	return p
@@ -174,14 +211,25 @@ func (g *gallery) remember(key string, p *picture) {
 		g.order = append(g.order, key)
 		return
 	}
+	if old := g.pictures[g.order[g.next]]; old.resolved {
+		g.forgotten.count(old.exhibit())
+	} else {
+		old.dropped = true // counted when it is resolved
+	}
 	delete(g.pictures, g.order[g.next])
 	g.order[g.next] = key
 	g.next = (g.next + 1) % maxPictures
 }
 
-// collected returns how many distinct pictures there were, by kind.
-func (g *gallery) collected() collection {
+// exhibits returns what the remembered pictures were, and counts the others.
+func (g *gallery) exhibits() (map[string]exhibit, collection) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.found
+	all := make(map[string]exhibit, len(g.pictures))
+	for key, p := range g.pictures {
+		if p.resolved {
+			all[key] = p.exhibit()
+		}
+	}
+	return all, g.forgotten
 }

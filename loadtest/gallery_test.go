@@ -138,7 +138,7 @@ func TestBothClocks(t *testing.T) {
 	const ms = time.Millisecond
 	viewers := make([]viewer, 1)
 	planned := time.Unix(1_800_000_000, 0)
-	viewers[0].init(0, &url.URL{Scheme: "http", Host: "feed.example"}, planned)
+	viewers[0].init(0, &url.URL{Scheme: "http", Host: "feed.example"}, planned, time.Time{})
 	r := newRecorder(viewers, time.Second)
 	for _, behind := range []time.Duration{lateAfter, 300 * ms} {
 		p := &poll{planned: planned, sent: planned.Add(behind)}
@@ -216,4 +216,10 @@ func TestDialerClosesWhatIsLeft(t *testing.T) {
 			t.Errorf("closed twice: %v", err)
 		}
 	})
+}
+
+// collected is what the gallery adds to a report.
+func (g *gallery) collected() collection {
+	pictures, forgotten := g.exhibits()
+	return (&outcome{Pictures: pictures, Forgotten: forgotten}).collection()
 }

@@ -29,7 +29,7 @@ type hiccupMeter struct {
 	measured  time.Duration
 }
 
-func newHiccupMeter() *hiccupMeter { return &hiccupMeter{overslept: newTiming()} }
+func newHiccupMeter() *hiccupMeter { return new(hiccupMeter) }
 
 // run measures until ctx ends.
 func (m *hiccupMeter) run(ctx context.Context) {
@@ -52,12 +52,12 @@ func (m *hiccupMeter) record(slept time.Duration) {
 	}
 }
 
-// summary returns the distribution of oversleeping and the share of the time
-// that was lost in stalls.
-func (m *hiccupMeter) summary() (q Quantiles, stalled float64) {
+// state returns the distribution of oversleeping, the time that was lost in
+// stalls, and the time that was looked at, in nanoseconds. The meter has ended.
+func (m *hiccupMeter) state() (overslept timing, stalled, measured int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return quantilesOf(&m.overslept), ratio(m.stalled, m.measured)
+	return m.overslept, int64(m.stalled), int64(m.measured)
 }
 
 // processCPU returns the CPU time this process has used, 0 if unknown.

@@ -31,7 +31,9 @@ package loadtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -39,6 +41,8 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"porthole/internal/cli"
 )
 
 // drainPeriods is how many periods polls in flight get to finish after the
@@ -63,10 +67,28 @@ func Run(ctx context.Context, c Config, emit func(Sample)) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	stays, err := c.stays()
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
+	if len(stays) == 0 {
+		return nil, cli.Usage(errors.New("nobody would come: more viewers, or a longer run"))
+	}
+	c.Viewers = peak(stays)
 	if err := c.preflight(target); err != nil {
 		return nil, err
 	}
-	r := newRun(ctx, c, target)
+	out, err := runOn(ctx, c, target, c.part(stays), emit)
+	if out == nil {
+		return nil, err
+	}
+	return out.report(c), err
+}
+
+// runOn lets viewers watch a target. What was found is returned together with
+// the error that ended the run early, if one did.
+func runOn(ctx context.Context, c Config, target *url.URL, stays []stay, emit func(Sample)) (*outcome, error) {
+	r := newRun(ctx, c, target, stays)
 	defer r.close()
 	return r.watch(ctx, emit)
 }
@@ -86,9 +108,14 @@ type run struct {
 	transport  *transport
 	hiccups    *hiccupMeter
 	background sync.WaitGroup
+	troubles   troubles // steps that could not be carried out
+	phases     []Step
+	past       []phase // that are over
+	streams    streams
+	events     *url.URL // of the streams
 }
 
-func newRun(ctx context.Context, c Config, target *url.URL) *run {
+func newRun(ctx context.Context, c Config, target *url.URL, stays []stay) *run {
 	r := &run{
 		cfg:     c,
 		target:  target,
@@ -99,10 +126,30 @@ func newRun(ctx context.Context, c Config, target *url.URL) *run {
 	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.schedule = newSchedule(c.Think, c.Period, c.Duration)
-	viewers := make([]viewer, c.Viewers)
-	for i, join := range joins(c) {
-		viewers[i].init(i, target, r.start.Add(join))
-		r.schedule.add(int32(i), join)
+	r.phases = c.phases()
+	viewers := make([]viewer, len(stays))
+	leaves := make([]time.Duration, len(stays))
+	for i, s := range stays {
+		var leave time.Time
+		leaves[i] = math.MaxInt64
+		if s.leave > 0 {
+			leave, leaves[i] = r.start.Add(s.leave), s.leave
+		}
+		viewers[i].init(i, target, r.start.Add(s.join), leave)
+		r.schedule.add(int32(i), s.join)
+	}
+	r.schedule.setLeaves(leaves)
+	r.events = target.ResolveReference(&url.URL{Path: "/events"})
+	if u, err := url.Parse(c.EventsURL); err == nil && c.EventsURL != "" {
+		r.events = u
+	}
+	if c.Think == Events {
+		for i := range viewers {
+			viewers[i].wanted.Store(planned) // the first picture needs no announcement
+			if c.Protocol == H2 {
+				viewers[i].first = make(chan struct{})
+			}
+		}
 	}
 	r.recorder = newRecorder(viewers, c.FreezeAfter)
 	r.dialer = newDialer(r.ctx, viewers, target, c.Dial)
@@ -122,14 +169,27 @@ func joins(c Config) []time.Duration {
 }
 
 // watch runs the test to its end.
-func (r *run) watch(ctx context.Context, emit func(Sample)) (*Report, error) {
+func (r *run) watch(ctx context.Context, emit func(Sample)) (*outcome, error) {
 	cpu := processCPU()
+	if len(r.phases) > 0 { // the first one begins before the first poll
+		r.turn(r.start)
+	}
 	r.background.Go(func() { r.hiccups.run(r.ctx) })
+	if len(r.cfg.Steps) > 0 {
+		r.background.Go(func() { r.act(r.ctx) })
+	}
+	if r.cfg.Think == Events {
+		for i := range r.dialer.viewers {
+			r.background.Go(func() { r.listen(&r.dialer.viewers[i]) })
+		}
+	}
+	series := new(series)
+	emit = series.emitting(emit)
 
 	// Client first: it replaces transport and timeout, and the options for a
 	// transport panic on one that is not http.Transport. MaxBody(0) keeps vegeta
 	// from collecting bodies; the transport counts them (load-tui 1.1).
-	workers := uint64(r.cfg.Viewers + spareWorkers)
+	workers := uint64(min(len(r.dialer.viewers), 2*r.cfg.Viewers) + spareWorkers)
 	attacker := vegeta.NewAttacker(
 		vegeta.Client(&http.Client{Transport: r.transport, CheckRedirect: refuseRedirect}),
 		vegeta.MaxBody(0),
@@ -139,7 +199,7 @@ func (r *run) watch(ctx context.Context, emit func(Sample)) (*Report, error) {
 	defer context.AfterFunc(r.ctx, func() { attacker.Stop() })()
 	hits := attacker.Attack(
 		vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: r.target.String()}),
-		&gate{ctx: r.ctx, start: r.start, schedule: r.schedule, ledger: r.ledger}, 0, attackName)
+		&gate{ctx: r.ctx, start: r.start, schedule: r.schedule, ledger: r.ledger, leave: r.leave}, 0, attackName)
 	var results resultLog
 	ended := make(chan struct{})
 	r.background.Go(func() {
@@ -161,18 +221,26 @@ func (r *run) watch(ctx context.Context, emit func(Sample)) (*Report, error) {
 
 	last := r.recorder.roll(time.Now(), watched)
 	last.Final = true
-	if emit != nil {
-		emit(last)
-	}
-	rep := r.report(watched, processCPU()-cpu)
+	emit(last)
+	out := r.outcome(watched, processCPU()-cpu)
+	out.Series = series.samples
 	if interrupted {
-		rep.interrupted()
-		return rep, fmt.Errorf("run load: %w", context.Cause(ctx))
+		out.Interrupted = true
+		return out, fmt.Errorf("run load: %w", context.Cause(ctx))
 	}
 	if results.err != nil {
-		return rep, fmt.Errorf("write results: %w", results.err)
+		return out, fmt.Errorf("write results: %w", results.err)
 	}
-	return rep, nil
+	return out, nil
+}
+
+// leave is a viewer's going.
+func (r *run) leave(id int32) {
+	v := &r.dialer.viewers[id]
+	v.left.Store(true)
+	if !v.busy.Load() { // else the end of the poll sees that it was the last
+		r.dialer.hangUp(v)
+	}
 }
 
 // sampleUntilEnd emits a sample per second until the watch time is over and
@@ -182,26 +250,51 @@ func (r *run) sampleUntilEnd(ctx context.Context, emit func(Sample)) (interrupte
 	defer tick.Stop()
 	end := time.NewTimer(time.Until(r.start.Add(r.cfg.Duration)))
 	defer end.Stop()
+	next := time.NewTimer(r.untilPhase())
+	defer next.Stop()
 	for {
 		select {
+		case <-next.C:
+			r.turn(time.Now())
+			next.Reset(r.untilPhase())
 		case <-ctx.Done():
 			return true
 		case <-end.C:
 			return false
 		case now := <-tick.C:
 			if at := now.Sub(r.start); at < r.cfg.Duration {
-				s := r.recorder.roll(now, at)
-				if emit != nil {
-					emit(s)
-				}
+				emit(r.recorder.roll(now, at))
 			}
 		}
 	}
 }
 
+// untilPhase is how long it is until the next phase begins.
+func (r *run) untilPhase() time.Duration {
+	if n := len(r.past); n < len(r.phases) {
+		return time.Until(r.start.Add(r.phases[n].At))
+	}
+	return math.MaxInt64
+}
+
+// turn begins the next phase.
+func (r *run) turn(now time.Time) {
+	before := r.recorder.begin(now)
+	at := now.Sub(r.start)
+	if n := len(r.past); n > 0 {
+		r.past[n-1].Tally, r.past[n-1].To = before, Seconds(at)
+	}
+	step := r.phases[len(r.past)]
+	r.past = append(r.past, phase{Name: step.Name, From: Seconds(at), expect: step.Expect})
+}
+
 // drain waits for the polls in flight, but not for ever.
 func (r *run) drain(ctx context.Context, ended <-chan struct{}) {
 	limit := time.NewTimer(min(drainPeriods*r.cfg.Period, r.cfg.Timeout))
+	if r.cfg.Think == LongPoll || r.cfg.Think == Events {
+		// They wait for what comes next, which is of no interest any more.
+		limit.Reset(0)
+	}
 	defer limit.Stop()
 	select {
 	case <-ended:

@@ -45,6 +45,7 @@ var metrics = map[string]quantity{
 	"latency":     timeQuantity, // from the planned instant to the last byte
 	"service":     timeQuantity, // from the sending to the last byte
 	"first_frame": timeQuantity, // from the join to the first picture
+	"recovery":    timeQuantity, // from the beginning of a phase to a picture taken since
 	"hiccup":      timeQuantity, // of the generator
 
 	"stalled":     shareQuantity,                 // of the generator's time, in hiccups above 20 ms
@@ -61,6 +62,7 @@ var metrics = map[string]quantity{
 	"loop":        shareQuantity,                 // of the watch time
 	"blank":       shareQuantity,                 // of the watch time
 	"unseen":      countQuantity | shareQuantity, // viewers who never saw a picture
+	"unrecovered": countQuantity,                 // viewers who saw no picture newer than the phase
 	"polls":       countQuantity,
 	"reconnects":  countQuantity,
 	"viewer_rate": byteQuantity, // body bytes per viewer and minute

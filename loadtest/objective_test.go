@@ -127,7 +127,7 @@ func FuzzObjective(f *testing.F) {
 
 func TestJudge(t *testing.T) {
 	sound := func() *Report {
-		r := &Report{total: newTally(), hiccups: new(newTiming())}
+		r := &Report{total: newTally(), hiccups: new(timing)}
 		r.Scenario.Viewers = 10
 		r.Polls = Polls{Due: 1000, Sent: 1000}
 		r.total.counts = counts{due: 1000, sent: 1000, fresh: 900, unchanged: 90, failed: 10, shown: 800, missed: 200, backward: 8}
@@ -167,7 +167,7 @@ func TestJudge(t *testing.T) {
 			if tt.change != nil && tt.name != "interrupted" {
 				tt.change(r)
 			}
-			r.judge(objectives)
+			r.judge(objectives, nil, nil, nil)
 			if tt.name == "interrupted" {
 				tt.change(r)
 			}
@@ -186,7 +186,7 @@ func TestJudge(t *testing.T) {
 
 // TestEveryMetricIsMeasured holds the table of metrics against measure.
 func TestEveryMetricIsMeasured(t *testing.T) {
-	r := &Report{total: newTally(), hiccups: new(newTiming())}
+	r := &Report{total: newTally(), hiccups: new(timing)}
 	r.Scenario.Viewers, r.Unseen = 50, 1
 	r.Watch = Watch{Total: 100, Blank: 2, Live: 2, Loop: 2, Dated: 100}
 	r.Freezes.Share, r.Traffic.PerViewerMinute, r.Connections.Reopened = 0.02, 2, 2
@@ -196,6 +196,8 @@ func TestEveryMetricIsMeasured(t *testing.T) {
 	r.total.planned.record(time.Second)
 	r.total.sent.record(time.Second)
 	r.total.first.record(time.Second)
+	r.total.recovery.record(time.Second)
+	r.total.counts.unrecovered = 2
 	r.hiccups.record(time.Second)
 	r.total.ages.sweep(time.Second, 1)
 	for name, kind := range metrics {

@@ -26,6 +26,7 @@ type recorder struct {
 	// For the goroutine that rolls.
 	second *tally
 	total  *tally
+	phase  *tally // of the phase under way; nil where a run has none
 }
 
 func newRecorder(viewers []viewer, freezeAfter time.Duration) *recorder {
@@ -91,6 +92,44 @@ func (r *recorder) done(v *viewer, p *poll, pic *picture, at time.Time) {
 	}
 }
 
+// begin starts a phase: what was so far goes to the one before, which is
+// returned, and whoever is there has yet to see a picture taken since.
+func (r *recorder) begin(now time.Time) (before *tally) {
+	r.collect(now)
+	before, r.phase = r.phase, newTally()
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for _, v := range s.viewers {
+			if before != nil {
+				v.screen.giveUp(before, now)
+			}
+			if v.screen.there(now) {
+				v.screen.recovering = now
+			}
+		}
+		s.mu.Unlock()
+	}
+	return before
+}
+
+// end ends the last phase, after the last roll, and returns it.
+func (r *recorder) end(at time.Time) (last *tally) {
+	last, r.phase = r.phase, nil
+	if last == nil {
+		return nil
+	}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for _, v := range s.viewers {
+			v.screen.giveUp(last, at)
+		}
+		s.mu.Unlock()
+	}
+	return last
+}
+
 // closeScreens ends the watch time: what arrives later is counted but changes
 // no age and no watch time.
 func (r *recorder) closeScreens(at time.Time) {
@@ -105,27 +144,35 @@ func (r *recorder) closeScreens(at time.Time) {
 	}
 }
 
-// roll returns the sample of the time since the last roll.
-func (r *recorder) roll(now time.Time, at time.Duration) Sample {
-	r.second.reset()
-	joined := 0
+// collect takes what the shards have, and returns how many viewers are there.
+func (r *recorder) collect(now time.Time) (there int) {
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
 		for _, v := range s.viewers {
 			v.screen.bookFreeze(s.tally, now, r.freezeAfter)
-			if !v.screen.joined.After(now) {
-				joined++
+			if v.screen.there(now) {
+				there++
 			}
 		}
 		r.second.add(s.tally)
+		if r.phase != nil {
+			r.phase.add(s.tally)
+		}
 		s.tally.reset()
 		s.mu.Unlock()
 	}
+	return there
+}
+
+// roll returns the sample of the time since the last roll.
+func (r *recorder) roll(now time.Time, at time.Duration) Sample {
+	there := r.collect(now)
+	defer r.second.reset()
 	r.total.add(r.second)
 	t, c := r.second, &r.second.counts
 	return Sample{
-		At: Seconds(at), Viewers: joined,
+		At: Seconds(at), Viewers: there,
 		Polls: c.due, New: c.fresh, Unchanged: c.unchanged, Errors: c.failed, Skipped: c.skipped, Late: c.late,
 		Bytes:  c.bytes,
 		AgeP50: Seconds(t.ages.quantile(0.50)), AgeP99: Seconds(t.ages.quantile(0.99)),
@@ -134,16 +181,22 @@ func (r *recorder) roll(now time.Time, at time.Duration) Sample {
 }
 
 // unseen records the viewers who never saw a picture, as having waited until
-// the end of the watch time, and returns how many they are.
+// they left or the watch time ended, and returns how many they are. Those who
+// never came are not among them.
 func (r *recorder) unseen(end time.Time) (n int) {
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
 		for _, v := range s.viewers {
-			if v.screen.picture == nil {
-				n++
-				r.total.first.record(end.Sub(v.screen.joined))
+			if v.screen.picture != nil || v.screen.joined.After(end) {
+				continue
 			}
+			n++
+			until := end
+			if !v.screen.leaves.IsZero() && v.screen.leaves.Before(end) {
+				until = v.screen.leaves
+			}
+			r.total.first.record(until.Sub(v.screen.joined))
 		}
 		s.mu.Unlock()
 	}

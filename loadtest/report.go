@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
+	"strings"
 	"time"
 )
 
@@ -37,6 +37,12 @@ type Report struct {
 	Connections Connections       `json:"connections"`
 	Generator   Generator         `json:"generator"`
 	Objectives  []Result          `json:"objectives"`
+	Recovery    Quantiles         `json:"recovery,omitzero"` // of all phases
+	Unrecovered uint64            `json:"unrecovered,omitempty"`
+	Streams     *Streams          `json:"streams,omitempty"` // of server-sent events
+	Agents      []Agent           `json:"agents,omitempty"`
+	Phases      []Phase           `json:"phases,omitempty"`
+	Series      []Sample          `json:"series,omitempty"` // what it looked like over time
 
 	total   *tally // for percentiles that are not in the report
 	hiccups *timing
@@ -44,14 +50,23 @@ type Report struct {
 
 // Scenario is what was played.
 type Scenario struct {
-	Target      string  `json:"target"`
-	Viewers     int     `json:"viewers"`
-	Duration    Seconds `json:"duration_s"`
-	Period      Seconds `json:"period_s"`
-	Ramp        Seconds `json:"ramp_s"`
-	Think       Think   `json:"think"`
-	Conditional bool    `json:"conditional"`
-	Seed        uint64  `json:"seed"`
+	Name        string   `json:"name,omitempty"`
+	Target      string   `json:"target"`
+	Arrivals    string   `json:"arrivals"`
+	Viewers     int      `json:"viewers"`            // at the same time, at most
+	Visitors    uint64   `json:"visitors,omitempty"` // in all, where they come and go
+	Stay        Seconds  `json:"stay_s,omitempty"`
+	Stages      []string `json:"stages,omitempty"`
+	Steps       []string `json:"steps,omitempty"`
+	Duration    Seconds  `json:"duration_s"`
+	Period      Seconds  `json:"period_s"`
+	Ramp        Seconds  `json:"ramp_s"`
+	Think       Think    `json:"think"`
+	Conditional bool     `json:"conditional"`
+	Protocol    Protocol `json:"protocol"`
+	Reconnect   bool     `json:"reconnect,omitempty"`
+	Resume      bool     `json:"resume,omitempty"`
+	Seed        uint64   `json:"seed"`
 }
 
 // Polls counts polls. Due = Sent + Skipped; Sent = New + Unchanged + Errors +
@@ -112,6 +127,33 @@ type Traffic struct {
 type Connections struct {
 	Opened   uint64 `json:"opened"`
 	Reopened uint64 `json:"reopened"` // beyond the first of each viewer
+	Resumed  uint64 `json:"resumed,omitempty"`
+}
+
+// Streams counts streams of server-sent events.
+type Streams struct {
+	Opened uint64 `json:"opened"`
+	Failed uint64 `json:"failed"` // that could not be opened
+	Ended  uint64 `json:"ended"`  // before their viewer left
+	Events uint64 `json:"events"` // that a new picture is there
+}
+
+func (s *Streams) add(o Streams) {
+	s.Opened += o.Opened
+	s.Failed += o.Failed
+	s.Ended += o.Ended
+	s.Events += o.Events
+}
+
+// Agent is what one of several generators says of itself.
+type Agent struct {
+	Name    string    `json:"name"`
+	Hiccup  Quantiles `json:"hiccup"`
+	Stalled float64   `json:"stalled"`
+	CPU     Seconds   `json:"cpu_s"`
+	CPUs    int       `json:"cpus"`
+	Late    uint64    `json:"late"`
+	Due     uint64    `json:"due"`
 }
 
 // Generator is what the load generator says of itself.
@@ -139,25 +181,18 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// report makes the report of a run of which nothing is under way any more.
-func (r *run) report(watched, cpu time.Duration) *Report {
-	c := r.cfg
-	unseen := r.recorder.unseen(r.start.Add(watched))
-	t := r.recorder.total
+// figuresOf returns the part of a report that a tally alone makes up.
+func figuresOf(t *tally, c Config) *Report {
 	n := &t.counts
-	rep := &Report{
-		Schema: Schema, Started: r.start.UTC().Round(0), Ran: Seconds(watched),
-		Scenario: Scenario{
-			Target: r.target.String(), Viewers: c.Viewers, Duration: Seconds(c.Duration), Period: Seconds(c.Period),
-			Ramp: Seconds(c.Ramp), Think: c.Think, Conditional: c.Conditional, Seed: c.Seed,
-		},
+	r := &Report{
 		Polls: Polls{
-			Due: n.due, Sent: n.sent, Skipped: n.skipped, Late: n.late, Lapsed: r.schedule.lapses(),
+			Due: n.due, Sent: n.sent, Skipped: n.skipped, Late: n.late,
 			New: n.fresh, Unchanged: n.unchanged, Errors: n.failed, Unfinished: n.unfinished,
 		},
 		Failures: make(map[string]uint64),
 		Latency:  quantilesOf(&t.planned), Service: quantilesOf(&t.sent), FirstFrame: quantilesOf(&t.first),
-		Unseen: uint64(unseen), Age: quantiles(&t.ages, t.ages.max), Resolution: Seconds(AgeResolution),
+		Recovery: quantilesOf(&t.recovery), Unrecovered: n.unrecovered,
+		Age: quantiles(&t.ages, t.ages.max), Resolution: Seconds(AgeResolution),
 		Watch: Watch{
 			Total: Seconds(t.watch()), Blank: Seconds(t.blank), Live: Seconds(t.watched[Live]),
 			Loop: Seconds(t.watched[Loop]), Unknown: Seconds(t.watched[Unknown]), Dated: Seconds(t.ages.total),
@@ -166,42 +201,102 @@ func (r *run) report(watched, cpu time.Duration) *Report {
 			After: Seconds(c.FreezeAfter), Count: n.freezes, Total: Seconds(t.frozen),
 			Share: ratio(t.frozen, t.ages.total), Longest: Seconds(t.longest),
 		},
-		Traffic: Traffic{Body: n.bytes},
-		Generator: Generator{
-			CPU: Seconds(cpu), InProcess: c.InProcess, CPUs: runtime.GOMAXPROCS(0),
+		Pictures: Pictures{
+			Shown: n.shown, Duplicates: n.duplicates, Missed: n.missed, Backward: n.backward, Restarts: n.restarts,
 		},
+		Traffic:    Traffic{Body: n.bytes},
 		Objectives: []Result{},
 		total:      t,
-		hiccups:    &r.hiccups.overslept,
+		hiccups:    new(timing),
 	}
 	for i, k := range t.failed {
 		if k > 0 && failure(i) != unfinished {
-			rep.Failures[failure(i).String()] = k
+			r.Failures[failure(i).String()] = k
 		}
 	}
-	rep.Generator.Hiccup, rep.Generator.Stalled = r.hiccups.summary()
-	found := r.gallery.collected()
-	rep.Pictures = Pictures{
-		Distinct: found.Distinct, Unstamped: found.Unstamped, Damaged: found.Damaged, NotPictures: found.NotPictures,
-		Shown: n.shown, Duplicates: n.duplicates, Missed: n.missed, Backward: n.backward, Restarts: n.restarts,
-	}
 	if m := t.watch().Minutes(); m > 0 {
-		rep.Traffic.PerViewerMinute = float64(n.bytes) / m
+		r.Traffic.PerViewerMinute = float64(n.bytes) / m
 	}
-	if n.sent > 0 {
-		rep.Generator.CPUPerPoll = Seconds(cpu / time.Duration(n.sent))
+	return r
+}
+
+// report makes the report of what was found and judges it.
+func (o *outcome) report(c Config) *Report {
+	r := figuresOf(o.Total, c)
+	r.Schema, r.Started, r.Ran = Schema, o.Started, o.Watched
+	r.Scenario = c.scenario(o.Came)
+	r.Polls.Lapsed, r.Unseen = o.Lapsed, o.Unseen
+	found := o.collection()
+	r.Pictures.Distinct, r.Pictures.Unstamped = found.Distinct, found.Unstamped
+	r.Pictures.Damaged, r.Pictures.NotPictures = found.Damaged, found.NotPictures
+	r.Traffic.WireIn, r.Traffic.WireOut = o.WireIn, o.WireOut
+	r.Connections = Connections{Opened: o.Opened, Reopened: o.Reopened, Resumed: o.Resumed}
+	if o.Streams != (Streams{}) {
+		r.Streams = &o.Streams
 	}
-	for i := range r.dialer.viewers {
-		v := &r.dialer.viewers[i]
-		opened := uint64(v.connects.Load())
-		rep.Connections.Opened += opened
-		rep.Connections.Reopened += max(opened, 1) - 1
-		rep.Traffic.WireIn += v.wireIn.Load()
-		rep.Traffic.WireOut += v.wireOut.Load()
+	r.Series = o.Series
+	r.generators(o, c)
+	r.note(c, found)
+	var missed, unknown []string
+	for i := range o.Phases {
+		p, m, u := o.Phases[i].report(c)
+		r.Phases = append(r.Phases, p)
+		missed, unknown = append(missed, m...), append(unknown, u...)
 	}
-	rep.note(c, found)
-	rep.judge(c.Objectives)
-	return rep
+	r.judge(c.Objectives, o.Troubles, missed, unknown)
+	if o.Interrupted {
+		r.interrupted()
+	}
+	return r
+}
+
+// scenario says what was played.
+func (c Config) scenario(came uint64) Scenario {
+	s := Scenario{
+		Name: c.Name, Target: c.TargetURL, Arrivals: c.Crowd.Pattern, Viewers: c.Viewers, Duration: Seconds(c.Duration),
+		Period: Seconds(c.Period), Ramp: Seconds(c.Ramp), Think: c.Think, Conditional: c.Conditional,
+		Protocol: c.Protocol, Reconnect: c.Reconnect, Resume: c.Resume, Seed: c.Seed,
+	}
+	if c.Crowd.Visits != nil {
+		s.Visitors, s.Stay = came, Seconds(c.Crowd.Visits.Stay)
+	}
+	if c.Crowd.Pattern == "" {
+		s.Arrivals = "steady"
+	}
+	if len(c.Crowd.Stages) > 0 {
+		s.Ramp = 0
+	}
+	for _, st := range c.Crowd.Stages {
+		s.Stages = append(s.Stages, fmt.Sprintf("%v %s", st.For, st.describe(len(s.Stages))))
+	}
+	for _, st := range c.Steps {
+		if len(st.Do) > 0 {
+			s.Steps = append(s.Steps, fmt.Sprintf("%v %s", st.At, strings.Join(st.Do, " ")))
+		}
+	}
+	return s
+}
+
+// generators sums up what the processes say of themselves.
+func (r *Report) generators(o *outcome, c Config) {
+	var stalled, measured, cpu int64
+	for i := range o.Generators {
+		g := &o.Generators[i]
+		r.hiccups.add(&g.Hiccups)
+		stalled, measured, cpu = stalled+g.Stalled, measured+g.Measured, cpu+g.CPU
+		r.Generator.CPUs += g.CPUs
+		if len(o.Generators) > 1 {
+			r.Agents = append(r.Agents, Agent{
+				Name: g.Name, Hiccup: quantilesOf(&g.Hiccups), Stalled: ratio(time.Duration(g.Stalled), time.Duration(g.Measured)),
+				CPU: Seconds(g.CPU), CPUs: g.CPUs, Late: g.Late, Due: g.Due,
+			})
+		}
+	}
+	r.Generator.Hiccup, r.Generator.InProcess = quantilesOf(r.hiccups), c.InProcess
+	r.Generator.Stalled, r.Generator.CPU = ratio(time.Duration(stalled), time.Duration(measured)), Seconds(cpu)
+	if r.Polls.Sent > 0 {
+		r.Generator.CPUPerPoll = Seconds(cpu / int64(r.Polls.Sent))
+	}
 }
 
 // note says what limits the figures.

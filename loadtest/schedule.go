@@ -1,7 +1,9 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,17 +28,22 @@ type state int
 
 const (
 	ready   state = iota // a poll is due and was taken
+	leaving              // a viewer's time is over
 	waiting              // nothing is due yet
 	over                 // nothing falls due any more
 )
 
 // schedule knows when which viewer polls next: a min-heap with at most one plan
 // per viewer. In [Interval] the next plan follows from the one before, in
-// [After] from the end of the poll. Safe for concurrent use.
+// [After] from the end of the poll, and of an event-driven viewer from the event.
+// Safe for concurrent use.
 type schedule struct {
 	think  Think
 	period time.Duration
-	until  time.Duration // polls due at or after this are not made
+	until  time.Duration   // polls due at or after this are not made
+	leaves []time.Duration // by viewer: no poll of theirs at or after it; nil = all stay
+	exits  []plan          // leaves to come, sorted; exit is the next one
+	exit   int
 
 	mu      sync.Mutex
 	heap    []plan
@@ -48,6 +55,22 @@ func newSchedule(think Think, period, until time.Duration) *schedule {
 	return &schedule{think: think, period: period, until: until, changed: make(chan struct{}, 1)}
 }
 
+// setLeaves says when each viewer goes. Those who go after the end stay.
+func (s *schedule) setLeaves(leaves []time.Duration) {
+	s.leaves = leaves
+	for i, at := range leaves {
+		if at < s.until {
+			s.exits = append(s.exits, plan{at, int32(i)})
+		}
+	}
+	slices.SortFunc(s.exits, func(a, b plan) int { return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.viewer, b.viewer)) })
+}
+
+// gone reports whether a viewer has left at an instant.
+func (s *schedule) gone(viewer int32, at time.Duration) bool {
+	return s.leaves != nil && at >= s.leaves[viewer]
+}
+
 // next takes the earliest plan if it is due at elapsed. Otherwise it says how
 // long to wait before asking again; a change to the schedule may make that
 // shorter.
@@ -57,18 +80,30 @@ func newSchedule(think Think, period, until time.Duration) *schedule {
 func (s *schedule) next(elapsed time.Duration) (p plan, wait time.Duration, st state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for len(s.heap) > 0 && s.gone(s.heap[0].viewer, s.heap[0].due) {
+		s.pop()
+	}
+	exit := s.until
+	if s.exit < len(s.exits) {
+		exit = s.exits[s.exit].due
+	}
+	if exit <= elapsed && exit < s.until && (len(s.heap) == 0 || exit <= s.heap[0].due) {
+		p = s.exits[s.exit]
+		s.exit++
+		return p, 0, leaving
+	}
 	if len(s.heap) == 0 || s.heap[0].due >= s.until {
-		// In After mode polls in flight may still bring plans.
-		if elapsed >= s.until || s.think == Interval {
+		// In the other modes polls in flight and events may still bring plans.
+		if elapsed >= s.until || s.think == Interval && exit == s.until {
 			return plan{}, 0, over
 		}
-		return plan{}, s.until - elapsed, waiting
+		return plan{}, exit - elapsed, waiting
 	}
 	p = s.heap[0]
 	if p.due > elapsed {
-		return plan{}, p.due - elapsed, waiting
+		return plan{}, min(p.due, exit) - elapsed, waiting
 	}
-	if s.think == After {
+	if s.think != Interval {
 		s.pop()
 		return p, 0, ready
 	}
@@ -83,10 +118,13 @@ func (s *schedule) next(elapsed time.Duration) (p plan, wait time.Duration, st s
 	return p, 0, ready
 }
 
-// done says that the viewer's poll ended at elapsed.
-func (s *schedule) done(viewer int32, elapsed time.Duration) {
-	if s.think == After {
+// done says that the viewer's poll ended at elapsed, and whether it failed.
+func (s *schedule) done(viewer int32, elapsed time.Duration, failed bool) {
+	switch {
+	case s.think == After, s.think == LongPoll && failed:
 		s.add(viewer, elapsed+s.period)
+	case s.think == LongPoll:
+		s.add(viewer, elapsed)
 	}
 }
 
@@ -156,6 +194,7 @@ type gate struct {
 	start    time.Time
 	schedule *schedule
 	ledger   *ledger
+	leave    func(viewer int32) // is told who goes
 	timer    *time.Timer
 }
 
@@ -168,6 +207,8 @@ func (g *gate) Pace(_ time.Duration, hits uint64) (wait time.Duration, stop bool
 		switch st {
 		case over:
 			return 0, true
+		case leaving:
+			g.leave(p.viewer)
 		case ready:
 			g.ledger.plan(hits, p.viewer, g.start.Add(p.due))
 			return 0, false

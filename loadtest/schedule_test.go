@@ -81,7 +81,7 @@ func TestSchedule(t *testing.T) {
 			for i, step := range tt.steps {
 				at := time.Duration(step.at) * ms
 				if step.done {
-					s.done(step.viewer, at)
+					s.done(step.viewer, at, false)
 				}
 				p, wait, st := s.next(at)
 				if st != step.want {
@@ -170,7 +170,7 @@ func TestGateWakes(t *testing.T) {
 		s.add(0, 30*time.Second)
 		l := newLedger()
 		g := &gate{ctx: t.Context(), start: time.Now(), schedule: s, ledger: l}
-		time.AfterFunc(time.Second, func() { s.done(1, time.Second) })
+		time.AfterFunc(time.Second, func() { s.done(1, time.Second, false) })
 		if wait, stop := g.Pace(0, 7); stop || wait != 0 {
 			t.Fatalf("wait %v, stop %v", wait, stop)
 		}

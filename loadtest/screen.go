@@ -11,6 +11,7 @@ const maxGap = 1 << 20
 // its shard.
 type screen struct {
 	joined time.Time
+	leaves time.Time // zero: stays to the end
 	booked time.Time // everything before is in the tally
 	// arriving is set while a picture that is already complete is being decoded:
 	// from then on the time is not the old picture's.
@@ -24,12 +25,45 @@ type screen struct {
 
 	frozen bool
 	freeze time.Duration // length of the freeze under way
+
+	// recovering is the beginning of the phase in which this viewer has not yet
+	// seen a picture taken since; zero for one who has, or came later.
+	recovering time.Time
+}
+
+// there reports whether the viewer is there at an instant.
+func (s *screen) there(at time.Time) bool {
+	return !s.joined.After(at) && (s.leaves.IsZero() || s.leaves.After(at))
+}
+
+// recover ends a viewer's recovering with a picture taken since.
+func (s *screen) recover(t *tally, p *picture, at time.Time) {
+	if !s.recovering.IsZero() && p.dated() && p.stamp.Captured.After(s.recovering) {
+		t.recovery.record(at.Sub(s.recovering))
+		s.recovering = time.Time{}
+	}
+}
+
+// giveUp ends it without one: until then is a lower bound.
+func (s *screen) giveUp(t *tally, at time.Time) {
+	if s.recovering.IsZero() {
+		return
+	}
+	if !s.leaves.IsZero() && s.leaves.Before(at) {
+		at = s.leaves
+	}
+	t.recovery.record(at.Sub(s.recovering))
+	t.counts.unrecovered++
+	s.recovering = time.Time{}
 }
 
 // book puts the watch time until then into t.
 func (s *screen) book(t *tally, until time.Time) {
 	if !s.arriving.IsZero() && s.arriving.Before(until) {
 		until = s.arriving
+	}
+	if !s.leaves.IsZero() && s.leaves.Before(until) {
+		until = s.leaves
 	}
 	d := until.Sub(s.booked)
 	if s.closed || d <= 0 {
@@ -80,6 +114,7 @@ func (s *screen) show(t *tally, p *picture, at time.Time) {
 		return
 	}
 	s.picture = p
+	s.recover(t, p, at)
 	t.counts.shown++
 	s.frozen, s.freeze = false, 0
 	if p.source == Loop {

@@ -93,3 +93,9 @@ func TestHiccupMeter(t *testing.T) {
 	// 11 x 999 ms of 995 x 1.1 + 5 x 21 + 11 x 1000 ms.
 	nearShare(t, "stalled", stalled, 10.989/12.1995, 0.0001)
 }
+
+// summary is what a report says of the meter.
+func (m *hiccupMeter) summary() (Quantiles, float64) {
+	slept, stalled, measured := m.state()
+	return quantilesOf(&slept), ratio(time.Duration(stalled), time.Duration(measured))
+}

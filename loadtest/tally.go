@@ -24,6 +24,8 @@ type counts struct {
 	backward   uint64 // pictures older than the one they replaced
 	restarts   uint64 // a lower number but captured later: the camera began anew
 	freezes    uint64
+
+	unrecovered uint64 // viewers who saw no picture newer than the phase
 }
 
 func (c *counts) add(o *counts) {
@@ -42,6 +44,7 @@ func (c *counts) add(o *counts) {
 	c.backward += o.backward
 	c.restarts += o.restarts
 	c.freezes += o.freezes
+	c.unrecovered += o.unrecovered
 }
 
 // tally is everything that adds up: over the viewers of a shard, over shards,
@@ -53,6 +56,8 @@ type tally struct {
 	sent    timing // from the sending to the last byte
 	first   timing // from the join to the first picture
 
+	recovery timing // from the beginning of a phase to a picture taken since
+
 	ages    ages // of pictures that are not known to be from the loop
 	blank   time.Duration
 	watched [sources]time.Duration // with a picture, by where it came from
@@ -60,9 +65,7 @@ type tally struct {
 	longest time.Duration          // freeze
 }
 
-func newTally() *tally {
-	return &tally{planned: newTiming(), sent: newTiming(), first: newTiming()}
-}
+func newTally() *tally { return new(tally) }
 
 func (t *tally) add(o *tally) {
 	t.counts.add(&o.counts)
@@ -72,6 +75,7 @@ func (t *tally) add(o *tally) {
 	t.planned.add(&o.planned)
 	t.sent.add(&o.sent)
 	t.first.add(&o.first)
+	t.recovery.add(&o.recovery)
 	t.ages.add(&o.ages)
 	t.blank += o.blank
 	for i, d := range o.watched {
@@ -87,6 +91,7 @@ func (t *tally) reset() {
 	t.planned.reset()
 	t.sent.reset()
 	t.first.reset()
+	t.recovery.reset()
 	t.ages.reset()
 	t.blank, t.frozen, t.longest = 0, 0, 0
 	clear(t.watched[:])

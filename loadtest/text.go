@@ -18,13 +18,12 @@ func (r *Report) WriteText(w io.Writer) error {
 	row := func(name, format string, a ...any) { fmt.Fprintf(&b, "%-13s%s\n", name, fmt.Sprintf(format, a...)) }
 
 	s := r.Scenario
-	row("target", "%s", cli.Printable(s.Target))
-	conditional := ""
-	if s.Conditional {
-		conditional = ", conditional"
+	if s.Name != "" {
+		row("test", "%s", cli.Printable(s.Name))
 	}
-	row("crowd", "%d viewers, a poll every %v (%s%s)", s.Viewers, time.Duration(s.Period), s.Think, conditional)
-	row("", "joined over %v, seed %d", time.Duration(s.Ramp).Round(time.Millisecond), s.Seed)
+	row("target", "%s", cli.Printable(s.Target))
+	row("crowd", "%s, %s", s.who(), s.how())
+	row("", "%s, seed %d", s.when(), s.Seed)
 	row("watched", "%s, together %s: %s", r.Ran, time.Duration(r.Watch.Total).Round(time.Second), r.watchText())
 
 	b.WriteByte('\n')
@@ -39,7 +38,11 @@ func (r *Report) WriteText(w io.Writer) error {
 		{"service", r.Service, r.Service.Count > 0},
 		{"first frame", r.FirstFrame, r.FirstFrame.Count > 0},
 		{"hiccup", r.Generator.Hiccup, r.Generator.Hiccup.Count > 0},
+		{"recovery", r.Recovery, r.Recovery.Count > 0},
 	} {
+		if !line.ok && line.name == "recovery" {
+			continue // of a run in which nothing happens
+		}
 		if !line.ok {
 			fmt.Fprintf(&b, "%-13s%9s\n", line.name, "-")
 			continue
@@ -63,7 +66,14 @@ func (r *Report) WriteText(w io.Writer) error {
 	t := r.Traffic
 	row("traffic", "%s of pictures, %s on the wire, %s per viewer-minute",
 		size(float64(t.Body)), size(float64(t.WireIn+t.WireOut)), size(t.PerViewerMinute))
-	row("connections", "%d opened, %d of them again", r.Connections.Opened, r.Connections.Reopened)
+	resumed := ""
+	if r.Connections.Resumed > 0 {
+		resumed = fmt.Sprintf(", %d with an old session", r.Connections.Resumed)
+	}
+	row("connections", "%d opened, %d of them again%s", r.Connections.Opened, r.Connections.Reopened, resumed)
+	if x := r.Streams; x != nil {
+		row("streams", "%d opened, %d refused, %d ended; %d pictures announced", x.Opened, x.Failed, x.Ended, x.Events)
+	}
 	g := r.Generator
 	with := ""
 	if g.InProcess {
@@ -71,18 +81,12 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	row("process", "%s CPU on %d cores, %s per poll%s", g.CPU, g.CPUs, g.CPUPerPoll, with)
 
+	r.phaseText(&b)
 	if len(r.Objectives) > 0 {
 		b.WriteByte('\n')
 	}
 	for _, o := range r.Objectives {
-		mark := "ok"
-		switch {
-		case o.Measured == nil:
-			mark = "?"
-		case !o.Met:
-			mark = "MISSED"
-		}
-		fmt.Fprintf(&b, "%-13s%-36s %s\n", mark, o.Objective, o.Shown)
+		fmt.Fprintf(&b, "%-13s%-36s %s\n", o.mark(), o.Objective, o.Shown)
 	}
 	b.WriteByte('\n')
 	row("verdict", "%s", strings.ToUpper(string(r.Verdict)))
@@ -94,6 +98,99 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// mark is the word before an objective.
+func (o Result) mark() string {
+	switch {
+	case o.Measured == nil:
+		return "?"
+	case !o.Met:
+		return "MISSED"
+	}
+	return "ok"
+}
+
+// who says how many viewers there are.
+func (s Scenario) who() string {
+	switch {
+	case s.Visitors > 0:
+		return fmt.Sprintf("%d visitors, up to %d at once", s.Visitors, s.Viewers)
+	case len(s.Stages) > 0:
+		return fmt.Sprintf("up to %d viewers", s.Viewers)
+	}
+	return fmt.Sprintf("%d viewers", s.Viewers)
+}
+
+// how says how they ask for pictures.
+func (s Scenario) how() string {
+	var what string
+	mode := string(s.Think)
+	switch s.Think {
+	case LongPoll:
+		what, mode = "long polls", ""
+	case Events:
+		what, mode = "fetching what events announce", ""
+	default:
+		what = fmt.Sprintf("a poll every %v", time.Duration(s.Period))
+	}
+	var more []string
+	if mode != "" {
+		more = append(more, mode)
+	}
+	if s.Conditional && s.Think != LongPoll {
+		more = append(more, "conditional")
+	}
+	if s.Protocol == H2 {
+		more = append(more, "HTTP/2")
+	}
+	if s.Reconnect {
+		more = append(more, "a connection each")
+	}
+	if s.Resume {
+		more = append(more, "resumed")
+	}
+	if len(more) == 0 {
+		return what
+	}
+	return what + " (" + strings.Join(more, ", ") + ")"
+}
+
+// when says how they come and go.
+func (s Scenario) when() string {
+	switch {
+	case s.Visitors > 0:
+		return fmt.Sprintf("%s, each for %v on average", s.Arrivals, time.Duration(s.Stay).Round(time.Millisecond))
+	case len(s.Stages) > 0:
+		return fmt.Sprintf("%s: %d stages", s.Arrivals, len(s.Stages))
+	}
+	return fmt.Sprintf("joined over %v", time.Duration(s.Ramp).Round(time.Millisecond))
+}
+
+// phaseText writes the table of phases with what was expected of them.
+func (r *Report) phaseText(b *strings.Builder) {
+	if len(r.Phases) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%-24s%8s%8s%8s%9s%9s%9s\n", "phase", "from", "polls", "errors", "age p50", "age p99", "rec. p95")
+	for _, p := range r.Phases {
+		recovery := "-"
+		if p.Recovery.Count > 0 {
+			recovery = p.Recovery.P95.String()
+		}
+		fmt.Fprintf(b, "%-24s%8s%8d%8d%9s%9s%9s\n", clipTo(cli.Printable(p.Name), 23), p.From, p.Polls.Sent, p.Polls.Errors, p.Age.P50, p.Age.P99, recovery)
+		for _, o := range p.Objectives {
+			fmt.Fprintf(b, "  %-11s%-36s %s\n", o.mark(), o.Objective, o.Shown)
+		}
+	}
+}
+
+// clipTo shortens a text to n characters.
+func clipTo(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }
 
 // watchText says what the watch time was made of.

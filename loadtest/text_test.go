@@ -51,6 +51,9 @@ func goldenReport(t *testing.T) *Report {
 	})
 	r.Generator = Generator{CPU: Seconds(1234 * time.Millisecond), CPUPerPoll: Seconds(456 * time.Microsecond), CPUs: 2, InProcess: true,
 		Hiccup: Quantiles{Count: 17000, Mean: 80_000, P50: 70_000, P90: 120_000, P95: 200_000, P99: 1_500_000, Max: 6_900_000}}
+	// What falls due just as a second ends is in the one or in the other.
+	r.Series = []Sample{{At: Seconds(time.Second), Viewers: 3, Polls: 3, New: 3, Bytes: 42, AgeP50: Seconds(500 * time.Millisecond),
+		AgeP99: Seconds(time.Second), LatencyP99: Seconds(40 * time.Millisecond)}, {At: Seconds(2 * time.Second), Viewers: 6, Polls: 3, Errors: 1, Final: true}}
 	return r
 }
 

@@ -16,18 +16,23 @@ const (
 
 // timing is a histogram of durations with three significant digits and an exact
 // mean and maximum.
+// It takes its memory with the first value.
 type timing struct {
-	h   *hdr.Histogram
+	h   *hdr.Histogram // nil: empty
 	sum time.Duration
 	max time.Duration
 }
 
-func newTiming() timing {
-	return timing{h: hdr.New(1, int64(timingLimit/timingUnit), timingDigits)}
+// make takes the memory.
+func (t *timing) make() {
+	if t.h == nil {
+		t.h = hdr.New(1, int64(timingLimit/timingUnit), timingDigits)
+	}
 }
 
 // record adds one duration. One below zero counts as zero.
 func (t *timing) record(d time.Duration) {
+	t.make()
 	d = max(d, 0)
 	t.sum += d
 	t.max = max(t.max, d)
@@ -36,30 +41,39 @@ func (t *timing) record(d time.Duration) {
 }
 
 func (t *timing) add(o *timing) {
-	if o.h.TotalCount() == 0 {
+	if o.count() == 0 {
 		return
 	}
+	t.make()
 	t.h.Merge(o.h)
 	t.sum += o.sum
 	t.max = max(t.max, o.max)
 }
 
 func (t *timing) reset() {
-	if t.h.TotalCount() > 0 {
+	if t.count() > 0 {
 		t.h.Reset()
 	}
 	t.sum, t.max = 0, 0
 }
 
-func (t *timing) count() uint64 { return uint64(t.h.TotalCount()) }
+func (t *timing) count() uint64 {
+	if t.h == nil {
+		return 0
+	}
+	return uint64(t.h.TotalCount())
+}
 
 // quantile returns the duration that the share q of the values did not exceed.
 func (t *timing) quantile(q float64) time.Duration {
+	if t.h == nil {
+		return 0
+	}
 	return min(time.Duration(t.h.ValueAtQuantile(q*100))*timingUnit, t.max)
 }
 
 func (t *timing) mean() time.Duration {
-	if n := t.h.TotalCount(); n > 0 {
+	if n := t.count(); n > 0 {
 		return t.sum / time.Duration(n)
 	}
 	return 0

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,6 +34,7 @@ type transport struct {
 	run   *run
 	ctx   context.Context
 	base  *http.Transport
+	tls   *tls.Config // of an https target
 	host  string
 	log   *slog.Logger
 	told  [failures]atomic.Bool
@@ -50,6 +52,18 @@ func newTransport(r *run) *transport {
 		DisableCompression:  true,
 		WriteBufferSize:     1 << 10,
 		TLSHandshakeTimeout: r.cfg.Timeout,
+		DisableKeepAlives:   r.cfg.Reconnect,
+		Protocols:           new(http.Protocols),
+	}
+	alpn := "http/1.1"
+	switch {
+	case r.cfg.Protocol != H2:
+		t.base.Protocols.SetHTTP1(true)
+	case r.target.Scheme == "https":
+		t.base.Protocols.SetHTTP2(true)
+		alpn = "h2"
+	default:
+		t.base.Protocols.SetUnencryptedHTTP2(true)
 	}
 	if r.target.Scheme == "https" {
 		config := &tls.Config{}
@@ -59,9 +73,37 @@ func newTransport(r *run) *transport {
 		if config.ServerName == "" {
 			config.ServerName = (&url.URL{Host: t.host}).Hostname()
 		}
+		config.NextProtos = []string{alpn}
+		t.tls = config
 		t.base.TLSClientConfig = config
+		if r.cfg.Resume {
+			t.base.DialTLSContext = t.dialTLS
+		}
 	}
 	return t
+}
+
+// dialTLS connects a viewer with what it kept of its last session. Sessions are
+// per viewer: one that resumed another's would cost the server less than people
+// do.
+func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := t.run.dialer.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	v := conn.(*viewerConn).viewer
+	c := tls.Client(conn, v.tlsConfig(t.tls))
+	ctx, cancel := context.WithTimeout(ctx, t.run.cfg.Timeout)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)()
+	if err := c.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if c.ConnectionState().DidResume {
+		v.resumed.Add(1)
+	}
+	return c, nil
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -84,7 +126,7 @@ func (t *transport) RoundTrip(hit *http.Request) (*http.Response, error) {
 	t.run.ledger.send(p, now)
 	t.run.recorder.due(v, p.planned, now, false)
 
-	ctx, cancel := context.WithTimeout(t.ctx, t.run.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(t.ctx, t.run.cfg.patience())
 	res, err := t.base.RoundTrip(t.request(ctx, v))
 	if err != nil {
 		t.finish(p, v, answer{failure: t.classify(err)})
@@ -93,6 +135,9 @@ func (t *transport) RoundTrip(hit *http.Request) (*http.Response, error) {
 	}
 	b := &body{ReadCloser: res.Body, transport: t, cancel: cancel, poll: p, viewer: v}
 	b.answer.failure = classifyStatus(res.StatusCode)
+	if res.StatusCode == http.StatusNoContent && t.run.cfg.Think == LongPoll {
+		b.answer.failure = none // the wait was over
+	}
 	if b.answer.failure != none {
 		t.tell(b.answer.failure, errors.New(strconv.Quote(res.Status)))
 	} else if res.StatusCode == http.StatusOK {
@@ -117,8 +162,20 @@ func (t *transport) request(ctx context.Context, v *viewer) *http.Request {
 	if t.run.cfg.Conditional && v.etag != "" {
 		header["If-None-Match"] = []string{v.etag}
 	}
+	u := v.url
+	if t.run.cfg.Think == LongPoll && v.etag != "" {
+		// What it has goes into the address. If-None-Match as well would let any
+		// server answer at once that there is nothing new.
+		delete(header, "If-None-Match")
+		asking := *v.url
+		query := asking.Query()
+		query.Set("after", v.etag)
+		query.Set("wait", strconv.Itoa(int(t.run.cfg.Wait/time.Second)))
+		asking.RawQuery = query.Encode()
+		u = &asking
+	}
 	req := &http.Request{
-		Method: http.MethodGet, URL: v.url, Host: t.host, Header: header,
+		Method: http.MethodGet, URL: u, Host: t.host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	return req.WithContext(ctx)
@@ -149,12 +206,27 @@ func (t *transport) finish(p *poll, v *viewer, a answer) {
 	if p.failure != none {
 		pic = nil
 	}
+	// A server that does not wait when asked to gets no faster questions for it.
+	hasty := pic == nil || a.etag == v.etag && v.etag != ""
 	if pic != nil {
 		v.etag = a.etag
 	}
 	t.run.recorder.done(v, p, pic, at)
 	v.busy.Store(false)
-	t.run.schedule.done(v.id, at.Sub(t.run.start))
+	if v.left.Load() {
+		t.run.dialer.hangUp(v)
+	}
+	failed := p.failure != none
+	switch {
+	case t.run.cfg.Think == Events:
+		if v.first != nil {
+			v.firstOnce.Do(func() { close(v.first) })
+		}
+		t.run.fetched(v, at.Sub(t.run.start), failed)
+	default:
+		hasty = hasty && at.Sub(p.sent) < min(time.Second, t.run.cfg.Wait/2)
+		t.run.schedule.done(v.id, at.Sub(t.run.start), failed || hasty)
+	}
 }
 
 // classify returns the class of an error, with a look at why it ended.

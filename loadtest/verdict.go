@@ -36,21 +36,12 @@ const lateLimit = 0.01
 // judge fills in objectives, verdict and reasons. A fault of the generator
 // outranks a breach, for it may be its cause; a breach outranks an objective
 // that could not be measured.
-func (r *Report) judge(objectives []Objective) {
-	faults := r.faults()
-	var missed, unknown []string
-	for _, o := range objectives {
-		res := Result{Objective: o.String(), Shown: "not measured"}
-		if value, known := r.measure(o); known {
-			res.Measured, res.Shown, res.Met = &value, o.show(value), o.holds(value)
-			if !res.Met {
-				missed = append(missed, fmt.Sprintf("missed: %s, measured %s", o, res.Shown))
-			}
-		} else {
-			unknown = append(unknown, fmt.Sprintf("not measured: %s", o))
-		}
-		r.Objectives = append(r.Objectives, res)
-	}
+// troubles are steps that could not be carried out; missed and unknown are the
+// expectations of phases.
+func (r *Report) judge(objectives []Objective, troubles, missed, unknown []string) {
+	faults := append(r.faults(), troubles...)
+	m, u := r.weigh(objectives, "")
+	missed, unknown = append(m, missed...), append(u, unknown...)
 	switch {
 	case len(faults) > 0:
 		r.Verdict, r.Reasons = Inconclusive, append(faults, missed...)
@@ -63,11 +54,38 @@ func (r *Report) judge(objectives []Objective) {
 	}
 }
 
+// weigh measures objectives and returns those that were missed and those that
+// nothing is known of, with where before them.
+func (r *Report) weigh(objectives []Objective, where string) (missed, unknown []string) {
+	for _, o := range objectives {
+		res := Result{Objective: o.String(), Shown: "not measured"}
+		if value, known := r.measure(o); known {
+			res.Measured, res.Shown, res.Met = &value, o.show(value), o.holds(value)
+			if !res.Met {
+				missed = append(missed, fmt.Sprintf("missed: %s%s, measured %s", where, o, res.Shown))
+			}
+		} else {
+			unknown = append(unknown, fmt.Sprintf("not measured: %s%s", where, o))
+		}
+		r.Objectives = append(r.Objectives, res)
+	}
+	return missed, unknown
+}
+
 // faults returns what was wrong with the generator.
 func (r *Report) faults() (all []string) {
 	say := func(format string, a ...any) { all = append(all, fmt.Sprintf(format, a...)) }
 	if p99 := time.Duration(r.Generator.Hiccup.P99); p99 > hiccupLimit {
 		say("the generator stalled: hiccup p99 %s, at most %s is sound", short(p99), short(hiccupLimit))
+	}
+	// One stalled agent among many would not show in the sum.
+	for _, a := range r.Agents {
+		if p99 := time.Duration(a.Hiccup.P99); p99 > hiccupLimit {
+			say("agent %s stalled: hiccup p99 %s, at most %s is sound", a.Name, short(p99), short(hiccupLimit))
+		}
+		if share := ratio(a.Late, a.Due); share > lateLimit {
+			say("agent %s is saturated: %s of its polls were late or lapsed, at most %s is sound", a.Name, percent(share), percent(lateLimit))
+		}
 	}
 	if share := ratio(r.Polls.Late+r.Polls.Lapsed, r.Polls.Due+r.Polls.Lapsed); share > lateLimit {
 		say("the generator is saturated: %s of the polls were late or lapsed, at most %s is sound", percent(share), percent(lateLimit))
@@ -116,7 +134,9 @@ func (r *Report) measure(o Objective) (value float64, known bool) {
 	case "backward":
 		part, whole = n.backward, n.shown
 	case "unseen":
-		part, whole = r.Unseen, uint64(r.Scenario.Viewers)
+		part, whole = r.Unseen, max(r.Scenario.Visitors, uint64(r.Scenario.Viewers))
+	case "unrecovered":
+		return float64(n.unrecovered), r.total.recovery.count() > 0
 	case "polls":
 		part = n.sent
 	case "reconnects":
@@ -159,6 +179,8 @@ func (r *Report) measureTime(metric, stat string) (value float64, known bool) {
 		of(&r.total.sent)
 	case "first_frame":
 		of(&r.total.first)
+	case "recovery":
+		of(&r.total.recovery)
 	case "hiccup":
 		of(r.hiccups)
 	}

@@ -2,9 +2,11 @@ package loadtest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,19 +22,42 @@ type viewer struct {
 	screen screen // guarded by shard.mu
 
 	busy atomic.Bool // a poll is in flight; its holder owns etag
+	left atomic.Bool // gone; the poll in flight, if any, is the last
 	etag string
 
+	// wanted is what an event-driven viewer has to fetch: see listen.
+	wanted atomic.Int32
+	// first is closed at the end of the first poll, where somebody waits for it.
+	first     chan struct{}
+	firstOnce sync.Once
+
 	connects atomic.Uint32
+	resumed  atomic.Uint32 // of them with an old TLS session
 	wireIn   atomic.Uint64 // bytes on its connections, TLS included
 	wireOut  atomic.Uint64
+
+	conns []*viewerConn // that are open; guarded by dialer.mu
+
+	tlsOnce sync.Once
+	tls     *tls.Config // where sessions are resumed
 }
 
-// init prepares viewer number i, who joins at an instant.
-func (v *viewer) init(i int, target *url.URL, join time.Time) {
+// init prepares viewer number i, who joins at an instant and leaves at another,
+// or stays if that is zero.
+func (v *viewer) init(i int, target *url.URL, join, leave time.Time) {
 	u := *target
 	u.Host = fmt.Sprintf("v%d.invalid", i)
 	v.id, v.url = int32(i), &u
-	v.screen.joined, v.screen.booked = join, join
+	v.screen.joined, v.screen.booked, v.screen.leaves = join, join, leave
+}
+
+// tlsConfig returns the viewer's settings, which remember its sessions.
+func (v *viewer) tlsConfig(base *tls.Config) *tls.Config {
+	v.tlsOnce.Do(func() {
+		v.tls = base.Clone()
+		v.tls.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	})
+	return v.tls
 }
 
 // viewerOf returns the number in a host name that init made.
@@ -105,8 +130,19 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nil, errRunOver
 	}
 	d.conns[c] = struct{}{}
+	c.viewer.conns = append(c.viewer.conns, c)
 	c.viewer.connects.Add(1)
 	return c, nil
+}
+
+// hangUp closes the connections of a viewer.
+func (d *dialer) hangUp(v *viewer) {
+	d.mu.Lock()
+	conns := slices.Clone(v.conns)
+	d.mu.Unlock()
+	for _, c := range conns {
+		c.Close()
+	}
 }
 
 func (d *dialer) begin() bool {
@@ -154,6 +190,7 @@ func (c *viewerConn) Write(p []byte) (int, error) {
 func (c *viewerConn) Close() error {
 	c.dialer.mu.Lock()
 	delete(c.dialer.conns, c) // of a nil map: nothing
+	c.viewer.conns = slices.DeleteFunc(c.viewer.conns, func(o *viewerConn) bool { return o == c })
 	c.dialer.mu.Unlock()
 	return c.Conn.Close()
 }
