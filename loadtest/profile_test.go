@@ -178,5 +178,4 @@ type anything struct{ failing error }
 
 func (anything) Knows([]string) error { return nil }
 
-
 func (a anything) Do(context.Context, []string) error { return a.failing }
