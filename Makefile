@@ -10,10 +10,10 @@ ARGS   ?=
 export GOFLAGS ?= -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: firmware-test firmware-size help sim server loadtest test race fuzz bench bench-serve lint nightly deps build hil firmware tui conformance board loop demo
+.PHONY: firmware-test firmware-size help sim server loadtest loadtest-nightly loadtest-max test race fuzz bench bench-serve lint nightly deps build hil firmware tui conformance board loop demo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PORT=$(PORT) HTTP_PORT=$(HTTP_PORT) ADMIN_PORT=$(ADMIN_PORT) choose the ports, ARGS=\"…\" adds flags: make sim ARGS=\"--source DIR\""
 
@@ -31,9 +31,20 @@ server: ## build the server and run it with a development certificate
 build: ## build both binaries into bin/
 	mkdir -p bin && $(GO) build -trimpath -ldflags=-s -o bin/ ./cmd/...
 
-loadtest: ## 150 viewers for 20 s against a feed in the same process
-	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig
-	./scripts/loadtest.sh bin/rig load --viewers 150 --duration 20s $(ARGS)
+loadtest: ## 200 viewers for 20 s against a feed of its own, with JUnit
+	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
+	./scripts/loadtest.sh bin/rig load --profile loads/ci.txt --junit artifacts/load.xml --html artifacts/load.html $(ARGS)
+
+loadtest-nightly: ## 5,000 viewers for two minutes, a weekend's visitors, and faults
+	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
+	./scripts/loadtest.sh bin/rig load --viewers 5000 --duration 2m --ramp 20s --junit artifacts/load-5000.xml --html artifacts/load-5000.html $(ARGS)
+	./scripts/loadtest.sh bin/rig load --profile loads/weekend.txt --html artifacts/load-weekend.html
+	./scripts/loadtest.sh bin/rig load --profile loads/front-page.txt --html artifacts/load-front-page.html
+	./scripts/loadtest.sh bin/rig load --profile loads/hard-weather.txt --html artifacts/load-hard-weather.html
+
+loadtest-max: ## the largest crowd that passes here
+	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
+	bin/rig load find-max --from 1000 --to 15000 --duration 30s --ramp 12s --json artifacts/load-max.json --html artifacts/load-max.html $(ARGS)
 
 board: ## run a simulated board alone, on a serial port over the network
 	@mkdir -p bin && $(GO) build -o bin/rig ./cmd/rig

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -224,11 +225,49 @@ func (c Config) check() (*url.URL, error) {
 	if c.Part.Of < 0 || c.Part.Index < 0 || c.Part.Of > 0 && c.Part.Index >= c.Part.Of {
 		return wrong("part %d of %d", c.Part.Index, c.Part.Of)
 	}
+	if err := c.Crowd.check(); err != nil {
+		return nil, cli.Usage(err)
+	}
 	if err := c.checkSteps(); err != nil {
 		return nil, cli.Usage(err)
 	}
 	u.Fragment = ""
 	return u, nil
+}
+
+// SetArrivals makes the crowd one of the [Patterns], of the size and length that
+// c has, or the pattern's own.
+func (c *Config) SetArrivals(pattern string) error {
+	p, ok := FindPattern(pattern)
+	if !ok {
+		return fmt.Errorf("unknown arrivals %q", clip(pattern))
+	}
+	setDefault(&c.Viewers, p.Viewers)
+	setDefault(&c.Duration, p.Duration)
+	crowd, err := NewCrowd(pattern, c.Viewers, c.Duration, c.Stay)
+	if err != nil {
+		return err
+	}
+	c.Crowd = crowd
+	return nil
+}
+
+// Size returns how many viewers there are at the peak, or on average where they
+// come and go, and for how long.
+func (c Config) Size() (viewers int, duration time.Duration) {
+	c = c.withDefaults()
+	for _, s := range c.Crowd.Stages {
+		viewers = max(viewers, s.To)
+	}
+	return cmp.Or(viewers, c.Viewers), c.Duration
+}
+
+// Check says what is wrong with c against a target, without a run.
+func (c Config) Check(target string) error {
+	c = c.withDefaults()
+	c.TargetURL = target
+	_, err := c.check()
+	return err
 }
 
 // patience is how long one poll may take.

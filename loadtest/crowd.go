@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -47,6 +48,40 @@ type Visits struct {
 
 // maxVisits bounds how many viewers a run can have in all, present or not.
 const maxVisits = 200_000
+
+// check says what is wrong with a crowd.
+func (c Crowd) check() error {
+	if c.Visits != nil && len(c.Stages) > 0 {
+		return errors.New("a crowd of stages and visits at once")
+	}
+	if len(c.Stages) > maxSteps {
+		return fmt.Errorf("%d stages: want at most %d", len(c.Stages), maxSteps)
+	}
+	for i, s := range c.Stages {
+		if s.For <= 0 || s.For > maxRun || s.To < 0 || s.To > maxViewers {
+			return fmt.Errorf("stage %d, %d viewers for %v: want 0 to %d for up to %v", i+1, s.To, s.For, maxViewers, maxRun)
+		}
+	}
+	v := c.Visits
+	if v == nil {
+		return nil
+	}
+	if len(v.Curve) == 0 || len(v.Curve) > maxCurve || v.Stay < time.Millisecond || v.Stay > maxRun {
+		return fmt.Errorf("visits of %v with %d points: want 1ms to %v and 1 to %d points", v.Stay, len(v.Curve), maxRun, maxCurve)
+	}
+	for _, n := range v.Curve {
+		if !(n >= 0 && n <= maxViewers) { // NaN neither
+			return fmt.Errorf("visits of %v viewers: want 0 to %d", n, maxViewers)
+		}
+	}
+	if slices.Max(v.Curve) == 0 {
+		return errors.New("visits of nobody")
+	}
+	return nil
+}
+
+// maxCurve bounds the points of a curve.
+const maxCurve = 10_000
 
 // stay is the time that one viewer is there, since the start of the run. A leave
 // of zero is never.
@@ -114,7 +149,7 @@ func (v *Visits) stays(rng *rand.Rand, duration, ramp time.Duration) (all []stay
 		visit(time.Duration(rng.Float64() * float64(ramp)))
 	}
 	most := slices.Max(v.Curve)
-	for at := time.Duration(0); ; {
+	for at, drawn := time.Duration(0), 0; ; drawn++ {
 		// Who stays for s on average in a crowd of n is replaced n/s times a second.
 		at += max(time.Duration(rng.ExpFloat64()*float64(v.Stay)/most), 1)
 		if at >= duration {
@@ -123,7 +158,7 @@ func (v *Visits) stays(rng *rand.Rand, duration, ramp time.Duration) (all []stay
 		if rng.Float64()*most < there(at) {
 			visit(at)
 		}
-		if len(all) > maxVisits {
+		if len(all) > maxVisits || drawn > 20*maxVisits {
 			return nil, fmt.Errorf("the visits are more than %d: use a longer stay or fewer viewers", maxVisits)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"strings"
 	"time"
 )
@@ -14,6 +15,7 @@ var reportPage string
 
 // page is the template of the HTML report.
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"memory":  func(n int64) string { return size(float64(n)) },
 	"percent": percent, "size": size, "ratio": ratio[uint64],
 	"seconds": func(s Seconds) string { return s.String() },
 	"round":   func(s Seconds) time.Duration { return time.Duration(s).Round(time.Second) },
@@ -88,8 +90,8 @@ func (r *Report) plots() []template.HTML {
 	}
 	return []template.HTML{
 		draw("Age of the picture on the screen", secondsText, false,
-			line{"p50", "c1", column(func(s Sample, _ float64) float64 { return time.Duration(s.AgeP50).Seconds() })},
-			line{"p99", "c2", column(func(s Sample, _ float64) float64 { return time.Duration(s.AgeP99).Seconds() })}),
+			line{"p50", "c1", column(func(s Sample, _ float64) float64 { return known(s.AgeP50) })},
+			line{"p99", "c2", column(func(s Sample, _ float64) float64 { return known(s.AgeP99) })}),
 		draw("Viewers", countText, false, line{"there", "c1", column(func(s Sample, _ float64) float64 { return float64(s.Viewers) })}),
 		draw("Answers a second", countText, true,
 			line{"new", "c1", per(func(s Sample) uint64 { return s.New })},
@@ -102,6 +104,15 @@ func (r *Report) plots() []template.HTML {
 			line{"bodies", "c1", column(func(s Sample, span float64) float64 { return float64(s.Bytes) * 8 / 1e6 / span })}),
 		r.curve(),
 	}
+}
+
+// known is an age as a number, and none where nothing with an age was shown: the
+// loop, or nothing at all.
+func known(age Seconds) float64 {
+	if age == 0 {
+		return math.NaN()
+	}
+	return time.Duration(age).Seconds()
 }
 
 // curve is the distribution of the two that matter most.

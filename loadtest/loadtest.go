@@ -136,6 +136,7 @@ func newRun(ctx context.Context, c Config, target *url.URL, stays []stay) *run {
 			leave, leaves[i] = r.start.Add(s.leave), s.leave
 		}
 		viewers[i].init(i, target, r.start.Add(s.join), leave)
+		viewers[i].screen.end = r.start.Add(c.Duration)
 		r.schedule.add(int32(i), s.join)
 	}
 	r.schedule.setLeaves(leaves)
@@ -176,7 +177,10 @@ func (r *run) watch(ctx context.Context, emit func(Sample)) (*outcome, error) {
 	}
 	r.background.Go(func() { r.hiccups.run(r.ctx) })
 	if len(r.cfg.Steps) > 0 {
-		r.background.Go(func() { r.act(r.ctx) })
+		r.background.Go(func() { r.disturb(r.ctx) })
+		if r.cfg.Part.Of < 2 {
+			r.background.Go(func() { r.cfg.act(r.ctx, r.start, &r.troubles) })
+		}
 	}
 	if r.cfg.Think == Events {
 		for i := range r.dialer.viewers {

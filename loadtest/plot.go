@@ -66,7 +66,9 @@ func (p plot) svg() template.HTML {
 				v = base[k]
 			}
 			top[i][k] = v
-			most = max(most, v)
+			if !math.IsNaN(v) {
+				most = max(most, v)
+			}
 		}
 	}
 	stepY := niceStep(most, plotTicksUp)
@@ -101,22 +103,25 @@ func (p plot) svg() template.HTML {
 	}
 	if !p.stacked {
 		for i, l := range p.lines {
-			fmt.Fprintf(&b, `<path class="line %s" d="M%s"/>`, l.class, path(p.x, top[i], atX, atY, "")[1:])
+			fmt.Fprintf(&b, `<path class="line %s" d="%s"/>`, l.class, path(p.x, top[i], atX, atY, "M"))
 		}
 	}
 	b.WriteString(`</svg></figure>`)
 	return template.HTML(b.String())
 }
 
-// path is a polyline; it begins with L or, without a first letter, with a blank.
-func path(x, y []float64, atX, atY func(float64) float64, letter string) string {
+// path is a polyline that begins with a letter. Where there is no value it has a
+// gap.
+func path(x, y []float64, atX, atY func(float64) float64, first string) string {
 	var b strings.Builder
+	letter := first
 	for i := range x {
-		if i == 0 && letter == "" {
-			fmt.Fprintf(&b, " %.1f %.1f", atX(x[i]), atY(y[i]))
+		if math.IsNaN(y[i]) {
+			letter = "M"
 			continue
 		}
-		fmt.Fprintf(&b, "L%.1f %.1f", atX(x[i]), atY(y[i]))
+		fmt.Fprintf(&b, "%s%.1f %.1f", letter, atX(x[i]), atY(y[i]))
+		letter = "L"
 	}
 	return b.String()
 }

@@ -298,7 +298,9 @@ func TestProtocols(t *testing.T) {
 			if !tt.tls {
 				return
 			}
-			if got := resumed.Load(); got != r.Connections.Resumed || full.Load()+got != conns.Load() {
+			// The end of the run may cut handshakes off.
+			got, all := resumed.Load(), conns.Load()
+			if got < r.Connections.Resumed || full.Load()+got > all || full.Load()+got+viewers < all {
 				t.Errorf("%d full and %d resumed handshakes over %d connections, reported %d resumed", full.Load(), got, conns.Load(), r.Connections.Resumed)
 			}
 			if c.Resume && c.Reconnect != (r.Connections.Resumed > 0) {

@@ -41,6 +41,7 @@ type Report struct {
 	Unrecovered uint64            `json:"unrecovered,omitempty"`
 	Streams     *Streams          `json:"streams,omitempty"` // of server-sent events
 	Agents      []Agent           `json:"agents,omitempty"`
+	Server      *ServerUse        `json:"server,omitempty"` // where the load test started it
 	Phases      []Phase           `json:"phases,omitempty"`
 	Series      []Sample          `json:"series,omitempty"` // what it looked like over time
 

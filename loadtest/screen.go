@@ -12,6 +12,7 @@ const maxGap = 1 << 20
 type screen struct {
 	joined time.Time
 	leaves time.Time // zero: stays to the end
+	end    time.Time // of the watch time, however late it is noticed; zero: none
 	booked time.Time // everything before is in the tally
 	// arriving is set while a picture that is already complete is being decoded:
 	// from then on the time is not the old picture's.
@@ -64,6 +65,9 @@ func (s *screen) book(t *tally, until time.Time) {
 	}
 	if !s.leaves.IsZero() && s.leaves.Before(until) {
 		until = s.leaves
+	}
+	if !s.end.IsZero() && s.end.Before(until) {
+		until = s.end
 	}
 	d := until.Sub(s.booked)
 	if s.closed || d <= 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -74,7 +75,13 @@ func (s Stage) describe(i int) string {
 
 // checkSteps refuses steps that cannot be carried out.
 func (c Config) checkSteps() error {
+	if len(c.Steps) > maxSteps {
+		return fmt.Errorf("%d steps: want at most %d", len(c.Steps), maxSteps)
+	}
 	for _, s := range c.Steps {
+		if slices.Contains(s.Do, "") || s.For < 0 {
+			return fmt.Errorf("step at %v: an empty word or a time below 0", s.At)
+		}
 		if s.At < 0 || s.At >= c.Duration {
 			return fmt.Errorf("step %q at %v: the run is over at %v", strings.Join(s.Do, " "), s.At, c.Duration)
 		}
@@ -100,47 +107,53 @@ func (c Config) checkSteps() error {
 	return nil
 }
 
-// act carries out the steps of a run in order and notes what failed. It ends
-// with ctx. Nuisances run beside it until their time is up or the run is over.
-func (r *run) act(ctx context.Context) {
+// act carries out the steps that Faults does, in order, and notes what failed.
+// It ends with ctx.
+func (c Config) act(ctx context.Context, start time.Time, t *troubles) {
 	type deed struct {
 		at time.Duration
 		do []string
 	}
 	var deeds []deed
-	for _, s := range r.cfg.Steps {
-		if len(s.Do) > 0 {
-			deeds = append(deeds, deed{s.At, s.Do})
-			if undo := undoing(s.Do); s.For > 0 && undo != nil {
-				deeds = append(deeds, deed{s.At + s.For, undo})
-			}
+	for _, s := range c.Steps {
+		if len(s.Do) == 0 || c.Faults == nil {
+			continue
+		}
+		if own, _ := parseNuisance(s.Do); own != nil {
+			continue
+		}
+		deeds = append(deeds, deed{s.At, s.Do})
+		if undo := undoing(s.Do); s.For > 0 && undo != nil {
+			deeds = append(deeds, deed{s.At + s.For, undo})
 		}
 	}
 	slices.SortStableFunc(deeds, func(a, b deed) int { return cmp.Compare(a.at, b.at) })
 	for _, d := range deeds {
-		if sleepUntil(ctx, r.start.Add(d.at)) != nil {
+		if sleepUntil(ctx, start.Add(d.at)) != nil {
 			return
 		}
-		var err error
-		if n, _ := parseNuisance(d.do); n != nil {
-			r.background.Go(func() { n.run(ctx, r, r.lasts(d.do)) })
-		} else {
-			err = r.cfg.Faults.Do(ctx, d.do)
-		}
-		if err != nil && ctx.Err() == nil {
-			r.troubles.add(fmt.Sprintf("the step %q failed: %v", strings.Join(d.do, " "), err))
+		if err := c.Faults.Do(ctx, d.do); err != nil && ctx.Err() == nil {
+			t.add(fmt.Sprintf("the step %q failed: %v", strings.Join(d.do, " "), err))
 		}
 	}
 }
 
-// lasts is how long a nuisance goes on: what its step says, or to the end.
-func (r *run) lasts(do []string) time.Duration {
+// disturb runs the nuisances of the steps, each for its time or to the end.
+func (r *run) disturb(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, s := range r.cfg.Steps {
-		if slices.Equal(s.Do, do) && s.For > 0 {
-			return s.For
+		if len(s.Do) == 0 {
+			continue
+		}
+		if n, _ := parseNuisance(s.Do); n != nil {
+			all.Go(func() {
+				if sleepUntil(ctx, r.start.Add(s.At)) == nil {
+					n.run(ctx, r, cmp.Or(s.For, r.cfg.Duration))
+				}
+			})
 		}
 	}
-	return r.cfg.Duration
 }
 
 // undoing returns what takes a step back, nil where nothing does.
@@ -148,7 +161,7 @@ func undoing(do []string) []string {
 	if len(do) < 2 {
 		return nil
 	}
-	back := map[string]string{"stop": "start", "off": "on", "slow": "normal", "corrupt": "normal", "cut": "normal"}[do[1]]
+	back := map[string]string{"stop": "start", "off": "on", "slow": "normal", "corrupt": "normal", "freeze": "thaw", "kill": "start"}[do[1]]
 	if back == "" {
 		return nil
 	}

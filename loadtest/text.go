@@ -81,6 +81,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	row("process", "%s CPU on %d cores, %s per poll%s", g.CPU, g.CPUs, g.CPUPerPoll, with)
 
+	if u := r.Server; u != nil {
+		again := ""
+		if u.Starts > 1 {
+			again = fmt.Sprintf(", started %d times", u.Starts)
+		}
+		row("server", "%s CPU, %s per poll, %s of memory at most%s", u.CPU, u.CPUPerPoll, size(float64(u.PeakMemory)), again)
+	}
 	r.phaseText(&b)
 	if len(r.Objectives) > 0 {
 		b.WriteByte('\n')

@@ -85,7 +85,7 @@ func (r *loadRunner) start(ctx context.Context, c event.Command) (event.Reply, e
 	}
 	// A wrong address is an error of the command and not the verdict of a run.
 	probed := r.cfg
-	if err := (&loadCmd{URL: probed.TargetURL, Objective: loadtest.DefaultObjectives}).probe(ctx, io.Discard, &probed); err != nil {
+	if err := (&crowdFlags{URL: probed.TargetURL}).probe(ctx, io.Discard, &probed); err != nil {
 		return event.Reply{}, err
 	}
 	r.mu.Lock()
