@@ -41,6 +41,7 @@ type front struct {
 	http   *http.Server
 
 	toHTTP chan net.Conn // accepted by http
+	turns  chan struct{} // holds one for each handshake that is being computed
 	done   chan struct{} // closed when the front stops
 	work   sync.WaitGroup
 
@@ -55,8 +56,11 @@ func newFront(s *Server, t times) *front {
 		server: s, stats: &s.stats, times: t, log: s.cfg.Log,
 		limit:  newConnLimit(s.cfg.Serving),
 		toHTTP: make(chan net.Conn),
-		done:   make(chan struct{}),
-		links:  make(map[*link]struct{}),
+		// A queue of handshakes must not be a queue of runnable goroutines that
+		// the loops wait in, too.
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		done:  make(chan struct{}),
+		links: make(map[*link]struct{}),
 	}
 	f.http = newHTTPServer(s, s.cfg.Log)
 	f.http.ConnState = func(c net.Conn, state http.ConnState) {
@@ -195,7 +199,9 @@ func (f *front) welcome(conn net.Conn, config *tls.Config) {
 // greet does the handshake and finds the link its place.
 func (f *front) greet(l *link) bool {
 	l.conn.SetDeadline(time.Now().Add(f.times.handshake))
-	if err := l.tls.Handshake(); err != nil {
+	err := l.tls.Handshake()
+	l.pass()
+	if err != nil {
 		f.stats.failedHandshakes.Add(1)
 		f.log.Debug("no TLS connection", "error", err)
 		return false
@@ -340,6 +346,20 @@ func NewTLSListener(ln net.Listener, config *tls.Config) *TLSListener {
 	config = config.Clone()
 	// The records of an answer leave together: small ones would only cost.
 	config.DynamicRecordSizingDisabled = true
+	choose := config.GetConfigForClient
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		// The client has said hello: from here to the server's flight no network
+		// is waited for, and nearly all of the work is done.
+		if l, ok := hello.Conn.(*link); ok {
+			if err := l.await(); err != nil {
+				return nil, err
+			}
+		}
+		if choose == nil {
+			return nil, nil
+		}
+		return choose(hello)
+	}
 	return &TLSListener{ln, config}
 }
 

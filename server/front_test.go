@@ -375,6 +375,85 @@ func TestFrontDeadlines(t *testing.T) {
 	}
 }
 
+// TestHandshakeDeadlines: a client that does not go on with TLS ends, and one
+// that waits for its turn does not hold others up for longer.
+func TestHandshakeDeadlines(t *testing.T) {
+	ca, err := devca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := clientHello(t)
+	for _, tt := range []struct {
+		name  string
+		send  []byte
+		turns bool // all are taken
+		took  time.Duration
+	}{
+		{"silent", nil, false, 5 * time.Second},
+		{"half a hello", hello[:100], false, 5 * time.Second},
+		{"no answer to the server's flight", hello, false, 5 * time.Second},
+		{"no turn", hello, true, 5 * time.Second},
+		{"no TLS", []byte("GET / HTTP/1.1\r\n\r\n"), false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := still(t, Serving{}, &picture.Result{JPEG: []byte("jpeg")})
+				f := newFront(s, publicTimes)
+				ctx, cancel := context.WithCancel(t.Context())
+				ln := netmem.Listen()
+				done := make(chan error)
+				go func() { done <- f.serve(ctx, time.Second, NewTLSListener(ln, TLS(cert))) }()
+				if tt.turns {
+					for range cap(f.turns) {
+						f.turns <- struct{}{}
+					}
+				}
+				conn, err := ln.Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if tt.send != nil {
+					go conn.Write(tt.send)
+				}
+				io.Copy(io.Discard, conn)
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("ended after %v, want %v", took, tt.took)
+				}
+				conn.Close()
+				synctest.Wait()
+				if n := len(f.turns); !tt.turns && n != 0 {
+					t.Errorf("%d turns are not given back", n)
+				}
+				if st := s.Stats(); st.Handshakes != 1 || st.Connections != 0 {
+					t.Errorf("%d failed handshakes, %d connections", st.Handshakes, st.Connections)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// clientHello returns the first flight of a TLS client.
+func clientHello(t *testing.T) []byte {
+	a, b := net.Pipe()
+	defer a.Close()
+	go tls.Client(b, &tls.Config{ServerName: "a.example"}).Handshake()
+	hello := make([]byte, 4096)
+	n, err := a.Read(hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hello[:n]
+}
+
 // TestLoopDeadlines does the same where links are parked, with times that a test
 // can wait for, and with a viewer that does not read.
 func TestLoopDeadlines(t *testing.T) {

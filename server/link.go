@@ -33,6 +33,7 @@ type link struct {
 	deadline int64 // while parked: Unix second after which it is over
 	fresh    bool  // parked and not looked at yet
 	hungUp   bool  // the other side sends no more: its end is behind what has arrived
+	turn     bool  // it has one of the front's turns to do a handshake
 	asked    atomic.Int64
 	ended    atomic.Bool
 }
@@ -69,6 +70,7 @@ func (l *link) Write(p []byte) (int, error) {
 	if l.conn == nil {
 		return 0, net.ErrClosed
 	}
+	l.pass() // the server's flight is made, what is left of the handshake is cheap
 	return l.conn.Write(p)
 }
 
@@ -89,6 +91,29 @@ func (l *link) end() {
 	l.front.limit.leave(l.addr)
 	l.front.stats.connections.Add(-1)
 	l.front.forget(l)
+}
+
+// await waits for a turn to do the dear part of a handshake.
+func (l *link) await() error {
+	patience := time.NewTimer(l.front.times.handshake)
+	defer patience.Stop()
+	select {
+	case l.front.turns <- struct{}{}:
+		l.turn = true
+		return nil
+	case <-l.front.done:
+		return net.ErrClosed
+	case <-patience.C:
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// pass gives the turn to the next, if l has it.
+func (l *link) pass() {
+	if l.turn {
+		l.turn = false
+		<-l.front.turns
+	}
 }
 
 // CloseWrite tells the other side that no more comes.

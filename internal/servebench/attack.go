@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type attack struct {
 	conns   int
 	only    string
 	factor  float64
+	secure  bool
 }
 
 func (a *attack) flags(fs *flag.FlagSet) {
@@ -29,12 +31,12 @@ func (a *attack) flags(fs *flag.FlagSet) {
 	fs.IntVar(&a.rounds, "rounds", 3, "how often each attack is run, with a quiet run before each")
 	fs.IntVar(&a.conns, "conns", 500, "connections of an attacker")
 	fs.StringVar(&a.only, "only", "", "the attack to run")
+	fs.BoolVar(&a.secure, "tls", false, "viewers and attackers come by TLS, with a full handshake each time")
 	fs.Float64Var(&a.factor, "factor", 2, "how much slower the slowest percent of answers may be")
 }
 
 // assault is one kind of attack: what each of the attacker's connections does,
-// again and again until ctx ends. pace bounds how often a connection begins anew,
-// since the attacker's own work is done on the same processors.
+// again and again until ctx ends, at least pace apart.
 type assault struct {
 	name string
 	pace time.Duration
@@ -85,7 +87,7 @@ var assaults = []assault{
 				sleep(ctx, 500*time.Millisecond)
 				return
 			}
-			sleep(ctx, 50*time.Millisecond)
+			sleep(ctx, 300*time.Millisecond)
 		}
 	}},
 	{"connection flood", 20 * time.Millisecond, func(context.Context, net.Conn) {}},
@@ -113,12 +115,12 @@ func (a *attack) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer b.close()
-	p, err := b.start(ctx, serverOptions{kind: ours, period: 2 * time.Second, admin: true})
+	p, err := b.start(ctx, serverOptions{kind: ours, tls: a.secure, period: 2 * time.Second, admin: true})
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	viewers := load{conns: a.viewers, rate: 0.5, warmup: 300 * time.Millisecond, window: a.window}
+	viewers := load{conns: a.viewers, rate: 0.5, tls: a.secure, warmup: 300 * time.Millisecond, window: a.window}
 	base, err := p.state()
 	if err != nil {
 		return err
@@ -180,6 +182,9 @@ func (a *attack) begin(ctx context.Context, p *process, s assault, begun *uint64
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	var count atomic.Uint64
+	// At most 500 new connections a second: the attacker's own work is done on the
+	// same processors.
+	pause := max(s.pace, time.Duration(a.conns)*2*time.Millisecond)
 	for i := range a.conns {
 		all.Go(func() {
 			sleep(ctx, s.pace*time.Duration(i)/time.Duration(a.conns)) // not all at once
@@ -188,10 +193,20 @@ func (a *attack) begin(ctx context.Context, p *process, s assault, begun *uint64
 				if err == nil {
 					count.Add(1)
 					conn.(*net.TCPConn).SetLinger(0)
+					if a.secure {
+						secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+						secure.SetDeadline(time.Now().Add(20 * time.Second))
+						if secure.Handshake() == nil {
+							s.do(ctx, secure)
+						}
+						conn.Close()
+						sleep(ctx, pause)
+						continue
+					}
 					s.do(ctx, conn)
 					conn.Close()
 				}
-				sleep(ctx, max(s.pace, time.Duration(a.conns)*time.Millisecond/2))
+				sleep(ctx, pause)
 			}
 		})
 	}
