@@ -225,11 +225,12 @@ func TestNginx(t *testing.T) {
 		"/var/cache/nginx/porthole", filepath.Join(dir, "cache"))
 	config := filepath.Join(dir, "nginx.conf")
 	// What Debian's main file has around it.
-	whole := fmt.Sprintf("pid %s/pid; error_log %s/error.log; events {}\nhttp {\n%s", dir, dir, "access_log off;\n")
+	var whole strings.Builder
+	fmt.Fprintf(&whole, "pid %s/pid; error_log %s/error.log; events {}\nhttp {\n%s", dir, dir, "access_log off;\n")
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		whole += fmt.Sprintf("%s_temp_path %s/%s;\n", kind, dir, kind)
+		fmt.Fprintf(&whole, "%s_temp_path %s/%s;\n", kind, dir, kind)
 	}
-	if err := os.WriteFile(config, []byte(whole+site+"}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(whole.String()+site+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out := run(t, "nginx", "-t", "-q", "-c", config, "-p", dir, "-e", filepath.Join(dir, "early.log")); strings.Contains(out, "warn") {

@@ -16,9 +16,10 @@ import (
 // Of joins.
 const (
 	// joinPatience is for how many publications a recorded run waits for a moment
-	// at which the other side looks alike: half of them before its time is over,
-	// half of them beyond.
+	// at which the other side looks alike. Most of them are before its time is
+	// over, so that recorded runs come out as long as live ones.
 	joinPatience = 20
+	joinEarly    = 15
 	// ordinaryShare of the movements of a person are taken for ordinary: a join
 	// that changes no more is none that stands out.
 	ordinaryShare = 0.85

@@ -30,7 +30,7 @@ func (c *curtain) direct(order Order, off, there bool, u *upload, beat time.Time
 	}
 	over := c.schedule.tick()
 	if c.schedule.replay {
-		over = c.schedule.left <= joinPatience/2
+		over = c.schedule.left <= joinEarly
 	}
 	hide := order != Auto || off
 	switch {
@@ -137,7 +137,7 @@ func (c *curtain) toLoop(why string) {
 func (c *curtain) toRecording(beat time.Time, scheduled bool, why string) {
 	c.settle()
 	c.begun = true
-	c.wish = c.wishFor(beat, c.schedule.left+joinPatience/2)
+	c.wish = c.wishFor(beat, c.schedule.left+joinPatience-joinEarly)
 	next := c.find(!scheduled)
 	if next == nil {
 		c.toLoop(why)

@@ -174,6 +174,7 @@ func (s *Server) show(r *picture.Result, info event.FrameInfo) {
 	if old != nil {
 		close(old.replaced)
 	}
+	s.showDeltas(r.Picture)
 	info.Bytes = len(r.JPEG)
 	s.update(func(t *Truth) { t.Published = s.publisher.seq })
 	s.cfg.Events.Publish(event.Event{Source: event.Server, Kind: event.Published, Time: p.at, Frame: info})

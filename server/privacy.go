@@ -62,7 +62,9 @@ type leaks struct {
 	cut     bool // a silent camera is noticed as late as without privacy
 }
 
-func (p *Privacy) check(period time.Duration) error {
+// Check fills in defaults for the period of the feed, or says which field is
+// wrong.
+func (p *Privacy) Check(period time.Duration) error {
 	if p.Share == 0 {
 		p.Share = DefaultShare
 	}
@@ -82,7 +84,7 @@ func (p *Privacy) check(period time.Duration) error {
 	case p.Share < 0.1 || p.Share > 0.9:
 		return fmt.Errorf("set privacy: a share of %g for recordings is not between 0.1 and 0.9", p.Share)
 	case p.MinRun < holdPeriods*period || p.MeanRun < 2*p.MinRun:
-		return fmt.Errorf("set privacy: runs of at least %v and %v on average: want at least %d periods of %v, and twice that", p.MinRun, p.MeanRun, holdPeriods, period)
+		return fmt.Errorf("set privacy: runs of at least %v and usually %v: want at least %v, which is %d periods, and twice the least", p.MinRun, p.MeanRun, holdPeriods*period, holdPeriods)
 	case p.Reserve < 0:
 		return fmt.Errorf("set privacy: a reserve of %v is negative", p.Reserve)
 	}

@@ -452,12 +452,12 @@ func TestNoTwoEqual(t *testing.T) {
 // TestPrivacyRefuses: settings that could not work.
 func TestPrivacyRefuses(t *testing.T) {
 	for _, p := range []Privacy{{Share: 1}, {Share: 0.05}, {MinRun: time.Second}, {MeanRun: 40 * time.Second}, {Reserve: -1}} {
-		if err := p.check(DefaultPeriod); err == nil {
+		if err := p.Check(DefaultPeriod); err == nil {
 			t.Errorf("%+v: accepted", p)
 		}
 	}
 	var p Privacy
-	if err := p.check(DefaultPeriod); err != nil || p.Share != DefaultShare {
+	if err := p.Check(DefaultPeriod); err != nil || p.Share != DefaultShare {
 		t.Errorf("defaults: %v", err)
 	}
 	if _, ok := p.Random.(systemRandom); !ok {

@@ -42,18 +42,22 @@ func (p *problem) serve(w http.ResponseWriter) {
 	w.Write(body)
 }
 
-// nowhere makes problems of the two plain answers of a mux: no such path, no
-// such method.
+// nowhere makes problems of what a mux answers by itself: no such method, and no
+// such path, or the way to one that does not exist either.
 type nowhere struct {
 	http.ResponseWriter
 	done bool
 }
 
 func (n *nowhere) WriteHeader(status int) {
+	if n.done {
+		return
+	}
 	n.done = true
-	p := &problem{status, "there is nothing here", "the paths are /latest, /status, /events, /upload and /"}
+	n.Header().Del("Location")
+	p := &problem{http.StatusNotFound, "there is nothing here", "the paths are /latest, /status, /events, /upload and /"}
 	if status == http.StatusMethodNotAllowed {
-		p.Error, p.Hint = "not with this method", "use "+n.Header().Get("Allow")
+		p.status, p.Error, p.Hint = status, "not with this method", "use "+n.Header().Get("Allow")
 	}
 	p.serve(n.ResponseWriter)
 }

@@ -158,9 +158,9 @@ func (c *curtain) open(p place, w wish) *player {
 	return &player{clip: clip.Until(end), pos: p.at}
 }
 
-// openAgain plays one of three clips over and over.
+// openAgain plays one of two clips over and over.
 func (c *curtain) openAgain(p place, w wish) *player {
-	if len(c.again) < 3 {
+	if len(c.again) < 2 {
 		if clip, err := c.clips.Take(p.clip.Name); err == nil {
 			c.again = append(c.again, clip)
 		}

@@ -66,6 +66,8 @@ type Config struct {
 	Serving Serving
 	// Privacy says what viewers may learn about the camera.
 	Privacy Privacy
+	// Deltas says whether viewers may get changes instead of whole pictures.
+	Deltas Deltas
 	// MaxUploads is how many uploads may be read at the same time (default 8).
 	MaxUploads int
 	// Events receives what happens and offers commands; nil for nobody.
@@ -104,7 +106,8 @@ type Server struct {
 
 	policy  *policy
 	stats   counters
-	streams gate // of event streams and waiting polls
+	streams gate    // of event streams and waiting polls
+	deltas  *deltas // nil if they are off
 
 	draining atomic.Bool
 	admins   admins
@@ -136,7 +139,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Privacy.On {
-		if err := cfg.Privacy.check(cfg.Period); err != nil {
+		if err := cfg.Privacy.Check(cfg.Period); err != nil {
 			return nil, fmt.Errorf("create server: %w", err)
 		}
 	}
@@ -157,6 +160,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Serving = serving
 	policy := newPolicy(serving)
+	deltas, err := newDeltas(cfg.Deltas, cfg.Period)
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
 	publisher, err := newPublisher(policy)
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
@@ -175,6 +182,7 @@ func New(cfg Config) (*Server, error) {
 		cameras:   make(map[string]*camera),
 		policy:    policy,
 		streams:   gate{max: int64(serving.MaxStreams)},
+		deltas:    deltas,
 	}
 	s.tokens.Store(cfg.Tokens)
 	if cfg.Pipeline == nil {
@@ -191,6 +199,11 @@ func New(cfg Config) (*Server, error) {
 	for _, path := range []string{pathLatest, pathJPEG, pathWebP} {
 		s.public.HandleFunc("GET "+path, s.handleLatest)
 		s.public.HandleFunc("OPTIONS "+path, s.preflight)
+	}
+	for path, handle := range map[string]http.HandlerFunc{
+		pathStream: s.handlePush, pathHead: s.handleHead, pathKey + "{name}": s.handleFrame, pathDelta + "{name}": s.handleFrame,
+	} {
+		s.public.HandleFunc("GET "+path, s.withDeltas(handle))
 	}
 	s.public.HandleFunc("GET /events", s.handleStream)
 	s.public.HandleFunc("GET /status", s.handleStatus)

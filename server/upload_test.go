@@ -443,7 +443,7 @@ func TestMethods(t *testing.T) {
 		}{
 			{"GET", "/upload", 405}, {"PUT", "/upload", 405}, {"POST", "/latest", 405}, {"DELETE", "/latest", 405},
 			{"GET", "/nothing", 404}, {"GET", "/healthz", 200}, {"GET", "/readyz", 200}, {"HEAD", "/latest", 200},
-			{"GET", "/", 200}, {"GET", "/feed.js", 200}, {"GET", "/latest.jpg", 200}, {"GET", "/../etc/passwd", 404},
+			{"GET", "/", 200}, {"GET", "/feed.js", 200}, {"GET", "/latest.jpg", 200}, {"GET", "/../etc/passwd", 404}, {"GET", "//nothing", 404}, {"POST", "/nothing/../else", 404},
 		} {
 			req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://feed.example"+tt.path, nil)
 			if err != nil {

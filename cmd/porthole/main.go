@@ -14,6 +14,7 @@ type grammar struct {
 	Token   tokenCmd   `cmd:"" help:"Make, list and retire tokens."`
 	Reload  reloadCmd  `cmd:"" help:"Let the running server read its tokens and certificate anew."`
 	Ask     askCmd     `cmd:"" help:"Let the running server do something: switch what the public sees."`
+	Doctor  doctorCmd  `cmd:"" help:"Examine a deployed server from outside and say what to mend."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -22,7 +22,7 @@ type pictureFlags struct {
 	Crop       string   `placeholder:"WxH+X+Y" help:"Show this part only."`
 	Width      int      `placeholder:"PIXELS" help:"Scale wider pictures down to this width."`
 	Normalize  bool     `help:"Pull the brightness slowly towards a usual one."`
-	Denoise    bool     `help:"Average over time what does not move: pictures get smaller and quieter."`
+	Denoise    bool     `default:"true" negatable:"" help:"Average over time what does not move: pictures get smaller and quieter (default: yes; changes cost far more without)."`
 	Quality    int      `default:"12" placeholder:"N" help:"Of the public JPEG, in the camera's numbers: 1 (finest) to 63 (default: ${default})."`
 }
 

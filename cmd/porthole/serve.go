@@ -24,7 +24,9 @@ type serveCmd struct {
 	limitFlags       `embed:"" group:"What may be uploaded:"`
 	feedFlags        `embed:"" group:"What the public sees:"`
 	pictureFlags     `embed:"" group:"What is done to pictures:"`
+	privacyFlags     `embed:"" group:"Privacy:"`
 	servingFlags     `embed:"" group:"Viewers:"`
+	deltaFlags       `embed:"" group:"Viewers:"`
 	privateFlags     `embed:"" group:"Private side:"`
 	operationFlags   `embed:"" group:"Operation:"`
 }
@@ -98,6 +100,10 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.privacyFlags.on() {
+		// Brightness and noise would tell recordings apart.
+		c.Normalize, c.Denoise = true, true
+	}
 	pipeline, masks, err := c.pipeline()
 	if err != nil {
 		return err
@@ -115,8 +121,13 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) (err error) {
 		return cli.Usage(cli.Hint(errors.New("no certificate given"), "--cert FILE --key FILE, --acme DOMAIN, or --dev for this machine, or --http HOST:PORT behind a proxy"))
 	}
 	log, bus := c.logger(std.Err), new(event.Bus)
+	privacy, closeClips, err := c.privacy(c.Period, log)
+	if err != nil {
+		return err
+	}
+	defer closeClips()
 	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Offline: c.Offline, Period: c.Period, Limits: limits, Serving: serving, Log: log,
-		Ingest: ingest, Waves: waves, Pipeline: pipeline,
+		Ingest: ingest, Waves: waves, Pipeline: pipeline, Deltas: c.deltas(), Privacy: privacy,
 		Events: bus, AdminToken: c.AdminToken, AdminTokens: adminTokens})
 	if err != nil {
 		return err

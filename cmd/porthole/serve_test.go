@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -110,5 +111,45 @@ func TestTakenPort(t *testing.T) {
 		if code != 1 || !strings.Contains(errs.String(), fmt.Sprintf("error: port %s on 127.0.0.1 is taken", port)) || !strings.Contains(errs.String(), "hint: choose another one with "+flag) {
 			t.Errorf("%s: exit code %d\n%s", flag, code, errs.String())
 		}
+	}
+}
+
+// TestServePrivately: with --privacy=on there is a picture at once, the private
+// side knows where it comes from, and the folder of clips has one owner.
+func TestServePrivately(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", dir)
+	tokens := filepath.Join(dir, "tokens")
+	if _, err := server.AddToken(tokens, "porch"); err != nil {
+		t.Fatal(err)
+	}
+	loop := filepath.Join(dir, "loop")
+	var small bytes.Buffer
+	if err := jpeg.Encode(&small, image.NewGray(image.Rect(0, 0, 64, 48)), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(loop, 0o700), os.WriteFile(filepath.Join(loop, "1.jpg"), small.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	out := serve(t, "--http", "127.0.0.1:0", "--tokens", tokens, "--privacy", "on", "--loop", loop)
+	admin := out.find(t, `url=(http://127\.0\.0\.1:\d+)/admin`)
+	var truth server.Truth
+	for truth.Published == 0 {
+		resp, err := http.Get(admin + "/admin/truth")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = json.NewDecoder(resp.Body).Decode(&truth)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if truth.Mode != "loop" || truth.Order != server.Auto || truth.Cover.Bare != 24 {
+		t.Errorf("truth %+v", truth)
+	}
+	clips := filepath.Join(dir, "porthole", "clips")
+	if st, err := os.Stat(clips); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("folder of clips: %v %v", st, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"porthole/internal/devca"
 	"porthole/internal/event"
 	"porthole/server"
+	"porthole/server/picture"
 	"porthole/sim"
 	"porthole/sim/board"
 )
@@ -86,7 +87,16 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 	if err != nil {
 		return nil, err
 	}
+	pipeline, err := picture.New(picture.Config{Denoise: true})
+	if err != nil {
+		return nil, err
+	}
+	deltas := server.DeltasStrict
+	if cfg.interval > 0 && cfg.interval < time.Second {
+		deltas = server.DeltasOff // coding the pictures would be all this machine does
+	}
 	if f.server, err = server.New(server.Config{Tokens: tokens, Loop: loop, Events: cfg.bus, Offline: cfg.offline, Period: cfg.period,
+		Pipeline: pipeline, Deltas: deltas,
 		// Any number of simulated viewers comes from one address.
 		Serving: server.Serving{MaxConnsPerAddr: -1}}); err != nil {
 		return nil, err

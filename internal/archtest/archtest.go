@@ -18,12 +18,12 @@ type layer struct {
 var layout = []layer{
 	{
 		packages: []string{"cmd/porthole"},
-		may:      []string{"server", "server/picture", "internal/certs", "internal/cli", "internal/devca", "internal/frame", "internal/event", "internal/remote", "internal/sd"},
+		may:      []string{"server", "server/delta", "server/picture", "server/reservoir", "internal/certs", "internal/cli", "internal/devca", "internal/doctor", "internal/frame", "internal/event", "internal/quality", "internal/remote", "internal/sd"},
 		why:      "the deployed binary links the server and nothing of the bench",
 	},
 	{
 		packages: []string{"cmd/rig"},
-		may:      []string{"server", "server/web", "sim", "sim/board", "hil", "hil/...", "loadtest", "tui", "internal/..."},
+		may:      []string{"server", "server/delta", "server/picture", "server/web", "sim", "sim/board", "hil", "hil/...", "loadtest", "tui", "internal/..."},
 		why:      "the bench binary wires the parts together",
 	},
 	{

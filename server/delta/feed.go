@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"encoding/binary"
 	"errors"
 	"image"
 	"slices"
@@ -67,6 +68,9 @@ type Stats struct {
 type Frame struct {
 	Seq  uint32
 	Data []byte
+	// Record is the frame's length in 32 bits, big endian, and Data, which is
+	// its end: what a stream sends. A key has none.
+	Record []byte
 }
 
 // Line is what all viewers have in common who began with the same key.
@@ -149,7 +153,10 @@ func (f *Feed) extend(head Header, body []byte) {
 		if len(l.frames) == kept {
 			l.frames = slices.Delete(l.frames, 0, 1)
 		}
-		l.frames = append(l.frames, Frame{f.seq, append(head.append(make([]byte, 0, deltaHeader+len(body))), body...)})
+		n := deltaHeader + len(body)
+		record := binary.BigEndian.AppendUint32(make([]byte, 0, 4+n), uint32(n))
+		record = append(head.append(record), body...)
+		l.frames = append(l.frames, Frame{f.seq, record[4:], record})
 	}
 }
 
@@ -194,7 +201,7 @@ func (f *Feed) open() (*Line, error) {
 	head := f.header(true)
 	head.Sum = k.ref.sum()
 	f.opened++
-	l := &Line{feed: f, Number: f.opened, Key: Frame{f.seq, append(head.append(nil), body...)}}
+	l := &Line{feed: f, Number: f.opened, Key: Frame{Seq: f.seq, Data: append(head.append(nil), body...)}}
 	var check Decoder
 	if err := check.Decode(l.Key.Data); err != nil {
 		f.stats.Mismatches++
@@ -242,4 +249,33 @@ func (f *Feed) Seq() (seq uint32, wait <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.seq, f.wake
+}
+
+// Line returns a line by its number, if it is alive.
+func (f *Feed) Line(number uint64) (*Line, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.lines {
+		if l.Number == number {
+			return l, true
+		}
+	}
+	return nil, false
+}
+
+// Frame returns one frame of the line, or its key, while it is kept.
+func (l *Line) Frame(seq uint32) (Frame, bool) {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	if l.ended {
+		return Frame{}, false
+	}
+	if seq == l.Key.Seq {
+		return l.Key, true
+	}
+	behind := l.feed.seq - seq
+	if behind >= uint32(len(l.frames)) {
+		return Frame{}, false
+	}
+	return l.frames[len(l.frames)-1-int(behind)], true
 }

@@ -39,6 +39,8 @@ type camera struct {
 	served  []int    // shades, in order
 	others  []string // methods of requests that were no GET
 	beats   int      // requests of beat.js
+	waves   int
+	tired   bool // of waves: refuses them
 }
 
 type mode int
@@ -64,6 +66,7 @@ func newCamera(t *testing.T, pages map[string]string, host string) *camera {
 	mux := http.NewServeMux()
 	Register(mux)
 	mux.HandleFunc("/latest", c.latest)
+	mux.HandleFunc("POST /wave", c.waved)
 	mux.HandleFunc("GET /beat", func(w http.ResponseWriter, r *http.Request) {
 		c.note(func() { c.beats++ })
 		w.WriteHeader(http.StatusNoContent)
@@ -92,6 +95,22 @@ func newCamera(t *testing.T, pages map[string]string, host string) *camera {
 		c.Close()
 	})
 	return c
+}
+
+func (c *camera) waved(w http.ResponseWriter, r *http.Request) {
+	tired, n := false, 0
+	c.note(func() {
+		if tired = c.tired; !tired {
+			c.waves++
+		}
+		n = c.waves
+	})
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if tired || r.ContentLength != 0 || len(r.Header["Content-Type"]) > 0 {
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	}
+	fmt.Fprintf(w, `{"waves":%d}`, n)
 }
 
 // note changes the state and wakes everybody who waits for a change.

@@ -6,11 +6,18 @@ export interface PortholeFrame {
   readonly height: number;
 }
 
+/** Detail of a `wave` event: how many visitors have waved so far. */
+export interface PortholeWave {
+  readonly waves: number;
+}
+
 export interface PortholeFeedEventMap extends HTMLElementEventMap {
   /** A new picture is being faded in. */
   frame: CustomEvent<PortholeFrame>;
   /** The first failed request of an outage; requests go on with growing pauses (1 s … 60 s). */
   unreachable: CustomEvent<null>;
+  /** This visitor's wave was taken. The camera's owner sees it a random while later. */
+  wave: CustomEvent<PortholeWave>;
 }
 
 /**
@@ -24,18 +31,23 @@ export interface PortholeFeedEventMap extends HTMLElementEventMap {
  *   element belongs directly into `<body>`.
  * - `alt`: text alternative; empty for decoration.
  * - `paused`: make no requests. The button sets and removes it.
+ * - `wave`: show a second button, to wave at the camera.
  *
- * Slot `label`: the name of the button ("Pause camera").
+ * Slots `label` and `wave-label`: the names of the buttons ("Pause camera", "Wave at the camera").
  *
  * CSS custom properties: `--porthole-fade` (600ms), `--porthole-opacity` (1), `--porthole-filter`
  * (none), `--porthole-fit` (cover), `--porthole-position` (center), `--porthole-layer` (z-index of a
- * background, -1). Parts: `image`, `button`, `label`.
+ * background, -1). Parts: `image`, `button`, `wave`,
+ * `label`.
  *
  * It rests while paused, hidden, or scrolled away. With reduced motion pictures change without a
  * fade; with data saving it pauses itself after the first picture.
  */
 export class PortholeFeed extends HTMLElement {
   paused: boolean;
+
+  /** Wave at the camera; resolves with the count, rejects with the answer that refused it. */
+  wave(): Promise<number>;
 
   addEventListener<K extends keyof PortholeFeedEventMap>(
     type: K,

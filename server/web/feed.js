@@ -3,7 +3,8 @@
 //   <script type="module" src="https://cam.example/feed.js"></script>
 //   <porthole-feed background alt="My desk"></porthole-feed>
 //
-// Attributes: src, interval, timeout (ms), background, alt, paused. Events: frame, unreachable.
+// Attributes: src, interval, timeout (ms), background, alt, paused, wave.
+// Events: frame, unreachable, wave.
 // Pictures go straight from fetch to canvas: no object URLs, so a page needs neither img-src blob:
 // nor any unsafe-* in its CSP, only connect-src for the camera.
 
@@ -41,6 +42,12 @@ button::before {
   clip-path: polygon(0 0, 36% 0, 36% 100%, 64% 100%, 64% 0, 100% 0, 100% 100%, 0 100%);
 }
 button[aria-pressed=true]::before { clip-path: polygon(8% 0, 100% 50%, 8% 100%) }
+.wave { translate: -52px }
+:host(:not([wave])) .wave { display: none }
+button.wave::before {
+  width: 20px; height: 20px;
+  clip-path: polygon(18% 56%, 18% 12%, 32% 12%, 32% 44%, 36% 44%, 36% 0, 50% 0, 50% 44%, 54% 44%, 54% 6%, 68% 6%, 68% 50%, 82% 36%, 94% 44%, 64% 100%, 32% 100%, 18% 80%);
+}
 span { position: absolute; clip-path: inset(50%); white-space: nowrap }
 @media (prefers-reduced-motion) { canvas, canvas.front { transition: none } }
 `);
@@ -53,6 +60,7 @@ export class PortholeFeed extends HTMLElement {
   #stage = make('div');
   #layers = [0, 1].map(() => make('canvas', { part: 'image' })); // [front, back]
   #button = make('button', { type: 'button', part: 'button' });
+  #hand = make('button', { type: 'button', part: 'button wave', className: 'wave' });
   #eye = new IntersectionObserver((seen) => {
     this.#seen = seen.at(-1).isIntersecting;
     this.#update();
@@ -73,20 +81,37 @@ export class PortholeFeed extends HTMLElement {
     super();
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [sheet];
-    const label = make('span', { part: 'label' });
-    label.append(make('slot', { name: 'label', textContent: 'Pause camera' }));
-    this.#button.append(label);
+    const label = (name, textContent) => {
+      const span = make('span', { part: 'label' });
+      span.append(make('slot', { name, textContent }));
+      return span;
+    };
+    this.#button.append(label('label', 'Pause camera'));
+    this.#hand.append(label('wave-label', 'Wave at the camera'));
+    this.#hand.onclick = () => this.wave().catch(() => {});
     this.#button.onclick = () => {
       this.#thrifty = false;
       this.paused = !this.paused;
     };
     this.#stage.append(...this.#layers);
-    root.append(this.#stage, this.#button);
+    root.append(this.#stage, this.#button, this.#hand);
     this.#describe();
   }
 
   get paused() { return this.hasAttribute('paused'); }
   set paused(on) { this.toggleAttribute('paused', on); }
+
+  // Wave, and know how many people have so far; rejects with the answer where that is too much.
+  async wave() {
+    const answer = await fetch(new URL('wave', this.#url), { method: 'POST' });
+    if (!answer.ok) throw answer;
+    const { waves } = await answer.json();
+    this.#hand.title = waves;
+    this.dispatchEvent(new CustomEvent('wave', { detail: { waves } }));
+    return waves;
+  }
+
+  get #url() { return new URL(this.getAttribute('src') || LATEST, document.baseURI); }
 
   connectedCallback() {
     this.#life = new AbortController();
@@ -130,7 +155,7 @@ export class PortholeFeed extends HTMLElement {
   #dim() {
     this.#light = this.hasAttribute('background')
       ? Math.min(1, Math.max(0, 1 - scrollY / innerHeight)) : 1;
-    for (const { style } of [this.#stage, this.#button]) {
+    for (const { style } of [this.#stage, this.#button, this.#hand]) {
       style.setProperty('--light', this.#light);
       style.visibility = this.#light ? '' : 'hidden';
     }
@@ -188,7 +213,7 @@ export class PortholeFeed extends HTMLElement {
   // The newest picture, or nothing when it is the one already shown. If-None-Match goes to our own
   // origin only: elsewhere it would turn a simple GET into a preflight.
   async #load(signal) {
-    const url = new URL(this.getAttribute('src') || LATEST, document.baseURI);
+    const url = this.#url;
     const headers = {};
     if (this.#etag && url.origin === location.origin) headers['If-None-Match'] = this.#etag;
     const answer = await fetch(url, { cache: 'no-store', headers, signal });

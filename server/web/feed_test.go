@@ -27,6 +27,7 @@ var pages = map[string]string{
 	"/paused":     `<porthole-feed id="small" paused ` + attributes + `><b slot="label">Anhalten</b></porthole-feed>`,
 	"/background": `<porthole-feed background ` + attributes + `></porthole-feed><a href="#there">link over the picture</a><div class="tall"></div>`,
 	"/slow":       `<porthole-feed id="small" timeout="60000" ` + attributes + `></porthole-feed>`,
+	"/wave":       `<porthole-feed id="small" wave ` + attributes + `></porthole-feed>`,
 	"/default":    `<porthole-feed id="small"></porthole-feed>`,
 }
 
@@ -60,6 +61,8 @@ func TestFeed(t *testing.T) {
 		{"background", "/background", false, fillsBackground, ""},
 		{"scroll fades background", "/background", false, fadesOnScroll, ""},
 		{"another source", "/figure", true, changesSource, ""},
+		{"waves by button", "/wave", true, wavesByButton, ""},
+		{"no wave", "/figure", false, hasNoHand, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -116,6 +119,38 @@ func pausesByButton(t *testing.T, c *camera, tab *browsertest.Tab) {
 	click(tab, `inside('button')`)
 	tab.Wait(fmt.Sprintf(`!feed().paused && inside('button').ariaPressed === 'false' && seen.frame > %d`, frames))
 	c.active(t, 3)
+}
+
+func wavesByButton(t *testing.T, c *camera, tab *browsertest.Tab) {
+	tab.Run(`seen.waves = []; feed().addEventListener('wave', (e) => seen.waves.push(e.detail.waves))`)
+	click(tab, `inside('.wave')`)
+	tab.Wait(`seen.waves.join() === '1' && inside('.wave').title === '1'`)
+	if browsertest.Eval[bool](tab, `feed().paused`) {
+		t.Error("a wave paused the camera")
+	}
+	tab.Run(`inside('.wave').focus()`)
+	tab.Do(chromedp.KeyEvent("\r"))
+	tab.Wait(`seen.waves.join() === '1,2'`)
+	c.note(func() { c.tired = true })
+	if got := browsertest.Eval[int](tab, `feed().wave().catch((answer) => answer.status)`); got != 429 {
+		t.Errorf("a refused wave rejects with %d", got)
+	}
+	click(tab, `inside('.wave')`) // and the button swallows it
+	c.active(t, 2)
+	if got := browsertest.Eval[string](tab, `seen.waves.join()`); got != "1,2" {
+		t.Errorf("wave events %s", got)
+	}
+	at := browsertest.Eval[[]float64](tab, `[...feed().shadowRoot.querySelectorAll('button')].flatMap((b) => { const r = b.getBoundingClientRect(); return [r.x, r.y, r.width] })`)
+	if len(at) != 6 || at[3]+at[5] > at[0] || at[1] != at[4] {
+		t.Errorf("the buttons are at %v: want wave left of pause", at)
+	}
+}
+
+func hasNoHand(t *testing.T, c *camera, tab *browsertest.Tab) {
+	tab.Wait(`seen.frame >= 1`)
+	if got := browsertest.Eval[string](tab, `getComputedStyle(inside('.wave')).display`); got != "none" {
+		t.Errorf("the button is there without being asked for: display %s", got)
+	}
 }
 
 func pausesByKeyboard(t *testing.T, c *camera, tab *browsertest.Tab) {
