@@ -147,7 +147,7 @@ func (c *canvas) String() string {
 				st = cl.st
 				st.write(&b)
 			}
-			b.WriteRune(cl.r)
+			writeCell(&b, cl.r)
 		}
 		if st != normal {
 			normal.write(&b)

@@ -10,6 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+	uv "github.com/charmbracelet/ultraviolet"
 
 	"porthole/internal/event"
 )
@@ -57,9 +58,12 @@ type Model struct {
 	held     uint64 // number of the last console line shown, 0 to follow
 	heldAt   uint64 // number of lines when it was held
 
-	shown    [2]shownPicture
-	fetching [2]bool
-	fetched  [2]uint64 // sequence of the newest fetched
+	shown      [2]shownPicture
+	kitty      bool // the terminal shows pictures
+	kittyAsked bool
+	placed     [2]placement
+	fetching   [2]bool
+	fetched    [2]uint64 // sequence of the newest fetched
 }
 
 // shownPicture is a decoded picture and its cells for one size.
@@ -71,6 +75,8 @@ type shownPicture struct {
 	w, h    int
 	profile colorprofile.Profile
 	loading bool
+
+	cols, rows int // of its placeholders on the screen, 0 for none
 }
 
 // question is a command that waits for a yes.
@@ -141,6 +147,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.ColorProfileMsg:
 		m.profile = msg.Profile
 		m.dirty = true
+		return m, m.askKitty()
+	case uv.KittyGraphicsEvent:
+		m.answered(msg)
 	case tea.KeyPressMsg:
 		m.dirty = true
 		return m, tea.Batch(m.key(msg), m.decodes())
@@ -196,7 +205,7 @@ func (m *Model) pull(at time.Time) tea.Cmd {
 	if m.hist.version != m.drawn || now.Unix() != m.drawnAt {
 		m.dirty = true
 	}
-	return tea.Batch(m.fetch(), m.decodes())
+	return tea.Batch(m.fetch(), m.decodes(), m.sendPictures())
 }
 
 // now is the newest time of the source.
@@ -355,6 +364,9 @@ func (m *Model) quit() tea.Cmd {
 	if p := m.hist.snap.Progress; m.cfg.Session == nil && p.Work != "" && !p.Ended {
 		m.asking = &question{text: p.Work + " is under way. Leaving stops it, and the board may be left without a program that runs. Leave?", do: tea.Quit}
 		return nil
+	}
+	if m.kitty {
+		return tea.Sequence(tea.Raw(forgetPictures()), tea.Quit)
 	}
 	return tea.Quit
 }

@@ -68,15 +68,18 @@ func (m *Model) drawPicture(c *canvas, r rect, which Which, s event.Snapshot, ti
 		}
 		return
 	}
-	if p.thumb == nil || p.w != area.w || p.h != area.h || p.profile != m.profile {
-		t, err := newThumbnail(p.img, area.w, area.h, m.cfg.Image, m.profile)
+	if p.thumb == nil || p.w != area.w || p.h != area.h || p.profile != m.profile || m.kitty != (p.cols > 0) {
+		t, err := m.thumbnail(which, p.img, area)
 		if err != nil {
 			if !errors.Is(err, errNoRoom) {
 				m.absent(c, area, clean(err.Error()))
 			}
 			return
 		}
-		p.thumb, p.w, p.h, p.profile = t, area.w, area.h, m.profile
+		p.thumb, p.w, p.h, p.profile, p.cols, p.rows = t, area.w, area.h, m.profile, 0, 0
+		if m.kitty {
+			p.cols, p.rows = t.w, t.h
+		}
 	}
 	p.thumb.draw(c, area.x+(area.w-p.thumb.w)/2, area.y+(area.h-p.thumb.h)/2)
 }
@@ -117,4 +120,12 @@ func kilobytes(n float64) string {
 		return fmt.Sprintf("%.1f MB", n/1e6)
 	}
 	return fmt.Sprintf("%.1f kB", n/1e3)
+}
+
+// thumbnail is a picture in the cells of an area, in the best way there is.
+func (m *Model) thumbnail(which Which, img *image.Gray, area rect) (*thumbnail, error) {
+	if m.kitty {
+		return placeholders(which, img, area.w, area.h)
+	}
+	return newThumbnail(img, area.w, area.h, m.cfg.Image, m.profile)
 }

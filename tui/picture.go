@@ -61,9 +61,25 @@ func fit(b image.Rectangle, w, h int) (int, int, error) {
 // shrink averages a picture down to w x h and stretches its contrast between the
 // 2nd and the 98th percentile: rooms at dusk use few grays.
 func shrink(img *image.Gray, w, h int) []uint8 {
+	out := average(img, w, h)
+	var histogram [256]int
+	for _, v := range out {
+		histogram[v]++
+	}
+	lo, hi := percentile(&histogram, len(out)/50), percentile(&histogram, len(out)-len(out)/50-1)
+	if hi-lo < 16 {
+		return out // flat: stretching would show noise
+	}
+	for i, v := range out {
+		out[i] = uint8(min(max((int(v)-lo)*255/(hi-lo), 0), 255))
+	}
+	return out
+}
+
+// average reduces a picture to w x h by the mean of each part.
+func average(img *image.Gray, w, h int) []uint8 {
 	b := img.Bounds()
 	out := make([]uint8, w*h)
-	var histogram [256]int
 	for y := range h {
 		y0, y1 := b.Min.Y+y*b.Dy()/h, b.Min.Y+max((y+1)*b.Dy()/h, y*b.Dy()/h+1)
 		for x := range w {
@@ -75,17 +91,8 @@ func shrink(img *image.Gray, w, h int) []uint8 {
 					sum += int(v)
 				}
 			}
-			v := uint8(sum / ((x1 - x0) * (y1 - y0)))
-			out[y*w+x] = v
-			histogram[v]++
+			out[y*w+x] = uint8(sum / ((x1 - x0) * (y1 - y0)))
 		}
-	}
-	lo, hi := percentile(&histogram, len(out)/50), percentile(&histogram, len(out)-len(out)/50-1)
-	if hi-lo < 16 {
-		return out // flat: stretching would show noise
-	}
-	for i, v := range out {
-		out[i] = uint8(min(max((int(v)-lo)*255/(hi-lo), 0), 255))
 	}
 	return out
 }

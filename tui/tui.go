@@ -67,9 +67,10 @@ type Image string
 
 // The ways to draw a picture.
 const (
-	Auto  Image = ""      // half blocks in colour, else ASCII
+	Auto  Image = ""      // the picture itself where the terminal can, half blocks in colour, else ASCII
 	Half  Image = "half"  // half blocks: two pixels a cell, 24 grays
 	ASCII Image = "ascii" // one character a cell
+	Kitty Image = "kitty" // the picture itself, by kitty's graphics protocol
 	NoImg Image = "off"   // words only
 )
 

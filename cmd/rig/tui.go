@@ -36,7 +36,7 @@ type tuiCmd struct {
 	Period time.Duration `default:"2s" help:"Time between two frames of the simulated camera."`
 
 	ReadOnly bool          `help:"Show only: no key changes anything."`
-	Image    string        `default:"auto" enum:"auto,half,ascii,off" help:"Draw pictures as half blocks, ASCII or not at all; auto goes by the colours of the terminal."`
+	Image    string        `default:"auto" enum:"auto,kitty,half,ascii,off" help:"Draw pictures by the graphics protocol of kitty, as half blocks, ASCII or not at all; auto asks the terminal and goes by its colours."`
 	Plain    bool          `help:"No screen: one sentence for each change, for screen readers and logs."`
 	JSON     bool          `name:"json" help:"No screen: the events as JSON lines."`
 	For      time.Duration `placeholder:"TIME" help:"End after this time."`
