@@ -67,7 +67,9 @@ type history struct {
 	dropped  uint64
 	ended    bool // the source has no more events
 	received uint64
-	waved    time.Time // of the newest mark of a wave
+	events   []event.Event  // the newest, to be saved
+	base     event.Snapshot // before the first of them
+	waved    time.Time      // of the newest mark of a wave
 }
 
 func newHistory(now func() time.Time, span time.Duration) *history {
@@ -78,6 +80,7 @@ func newHistory(now func() time.Time, span time.Duration) *history {
 func (h *history) follow(ctx context.Context, src Source) {
 	h.mu.Lock()
 	h.snap = src.Snapshot()
+	h.base = h.snap
 	h.mu.Unlock()
 	for {
 		e, ok := src.Next(ctx)
@@ -115,6 +118,9 @@ func (h *history) fold(e event.Event) {
 		}
 	}
 	h.record(e.Time)
+	if !h.frozen {
+		h.log(e)
+	}
 	old := h.snap
 	h.snap.Apply(e)
 	h.note(e, old)

@@ -68,6 +68,9 @@ func (m *Model) bindings() []binding {
 		{keys: []string{"t"}, name: "time stamps", help: "show or hide the time of console lines", do: func(m *Model) tea.Cmd { m.stamps = !m.stamps; return nil }},
 		{keys: []string{"enter"}, name: "open crashes", help: "show crashes line by line, or folded", do: func(m *Model) tea.Cmd { m.unfolded = !m.unfolded; return nil }},
 
+		{keys: []string{"s"}, name: "save session", help: "save what is remembered as a recording", do: (*Model).save, blocked: (*Model).noSave},
+		{keys: []string{"m"}, name: "mouse", help: "let the mouse focus, scroll and move through time, or select text", do: (*Model).switchMouse},
+
 		{keys: []string{"o"}, name: "camera off", help: "cut the camera's supply", footer: "camera off", command: "camera.off", remedy: "attach to the process that drives the shutoff pin"},
 		{keys: []string{"O"}, name: "camera on", help: "give the camera its supply back (asks first)", command: "camera.on", confirm: "Turn the camera on? Whoever is in front of it is seen again.", remedy: "attach to the process that drives the shutoff pin"},
 		{keys: []string{"r"}, name: "reset board", help: "reset the board", footer: "reset", command: "board.reset", remedy: "give the board's port with --port, or run everything here: rig tui"},

@@ -59,6 +59,8 @@ type Model struct {
 	heldAt   uint64 // number of lines when it was held
 
 	shown      [2]shownPicture
+	areas      [panels]rect // of the panels on the screen
+	mouse      bool
 	kitty      bool // the terminal shows pictures
 	kittyAsked bool
 	placed     [2]placement
@@ -159,6 +161,12 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if o, ok := m.overlay.(*picker); ok {
 			o.took(msg)
 			m.dirty = true
+		}
+	case tea.MouseClickMsg:
+		if msg.Button == tea.MouseLeft {
+			m.click(msg.X, msg.Y)
+			m.dirty = true
+			return m, m.decodes()
 		}
 	case tea.MouseWheelMsg:
 		m.dirty = true
@@ -395,6 +403,7 @@ func (m *Model) View() tea.View {
 	}
 	v := tea.NewView(m.content)
 	v.AltScreen = true
+	v.MouseMode = m.mouseMode()
 	v.WindowTitle = "porthole"
 	return v
 }

@@ -16,6 +16,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+	uv "github.com/charmbracelet/ultraviolet"
+	"github.com/charmbracelet/x/ansi/kitty"
 
 	"porthole/internal/event"
 )
@@ -259,17 +261,17 @@ func TestFit(t *testing.T) {
 // FuzzUpdate: no sequence of messages and sizes makes the model panic, and the
 // screen never has more rows than the terminal.
 func FuzzUpdate(f *testing.F) {
-	for _, seed := range []string{"", "z12345?:/", "\x80\x18\x81\xff\x01", "oOyrx\x1b[D[[0 ", "\x82hello\x83\x84\x85\x86\x87\x88", "/a\rnNfpt:q\r", "\x80\x00\x80\x01\x81\x02"} {
+	for _, seed := range []string{"", "z12345?:/", "\x80\x18\x81\xff\x01", "oOyrx\x1b[D[[0 ", "\x82hello\x83\x84\x85\x86\x87\x88", "/a\rnNfpt:q\r", "F\x02\x06x\x06y", "Sab\x02c\x06\x06\x06\x06\x06\x06y", "b\x02\x06BM\x06gy", "m\xa0\x10\xa1\x01\xa2sX", "\x8b\x8c\x8d\x8e\x8f\x90\x91q", "\x80\x00\x80\x01\x81\x02"} {
 		f.Add([]byte(seed))
 	}
 	names := map[byte]tea.KeyPressMsg{
 		1: {Code: tea.KeyUp}, 2: {Code: tea.KeyDown}, 3: {Code: tea.KeyLeft}, 4: {Code: tea.KeyRight}, 5: {Code: tea.KeyTab}, 6: {Code: tea.KeyEnter},
 		7: {Code: tea.KeyEscape}, 8: {Code: tea.KeyBackspace}, 9: {Code: tea.KeyPgUp}, 10: {Code: tea.KeyPgDown}, 11: {Code: tea.KeyEnd}, 12: {Code: tea.KeyLeft, Mod: tea.ModShift},
 	}
-	pictures := newBusSource(f).pictures
+	pictures, dir := newBusSource(f).pictures, f.TempDir()
 	f.Fuzz(func(t *testing.T, in []byte) {
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		m := New(t.Context(), Config{Source: newFixed(pictures), Now: func() time.Time { return at }})
+		m := New(t.Context(), Config{Source: newFixed(pictures), Dir: dir, Now: func() time.Time { return at }})
 		m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
 		h := 30
 		for len(in) > 0 {
@@ -286,14 +288,22 @@ func FuzzUpdate(f *testing.F) {
 				msg = tea.WindowSizeMsg{Width: int(arg) * 2, Height: h}
 			case b == 0x81:
 				msg = tea.ColorProfileMsg{Profile: colorprofile.Profile(arg % 6)}
+			case b == 0xa0:
+				msg = tea.MouseClickMsg{X: int(int8(arg)) * 3, Y: int(int8(arg)), Button: tea.MouseLeft}
+			case b == 0xa1:
+				msg = tea.MouseWheelMsg{Button: tea.MouseWheelUp + tea.MouseButton(arg%2)}
+			case b == 0xa2:
+				msg = uv.KittyGraphicsEvent{Options: kitty.Options{ID: 31}, Payload: []byte("OK")}
 			case b == 0x82:
 				msg = tea.PasteMsg{Content: string(in)}
 			case b < 0xa0 && b > 0x82:
 				at = at.Add(time.Duration(int8(arg)) * time.Second)
-				kinds := []event.Kind{event.Accepted, event.Published, event.ModeChanged, event.Console, event.Note, event.LoadSample, event.BoardChanged, event.Rejected, event.UploadFailed}
+				kinds := []event.Kind{event.Accepted, event.Published, event.ModeChanged, event.Console, event.Note, event.LoadSample, event.BoardChanged, event.Rejected, event.UploadFailed, event.Waved, event.PublicSide, event.Progressed, event.FaultChanged}
 				m.hist.add(event.Event{
 					Time: at, Kind: kinds[int(b)%len(kinds)], Text: string(in), Mode: []event.Mode{event.Live, event.Loop, event.Waiting, "?"}[arg%4],
 					Frame: event.FrameInfo{Seq: uint64(arg), Bytes: int(int8(arg))}, Load: event.LoadFigure{Viewers: int(int8(arg)), Polls: uint64(arg), AgeP99: time.Duration(arg) << 50},
+					Waves: uint64(arg), Public: event.PublicFigure{Span: time.Duration(int8(arg)), Viewers: int64(int8(arg)), Pictures: uint64(arg) / 2, Unchanged: 1},
+					Progress: event.Progress{Work: string(in), Done: int64(int8(arg)), Total: int64(arg) / 2, Ended: arg%5 == 0}, Fault: event.Fault{Name: string(in), Until: at.Add(time.Duration(int8(arg)) * time.Hour), Over: arg%3 == 0},
 					Board: event.BoardState{State: string(in), Starts: int(arg), Heap: int(int8(arg))},
 				})
 			case names[b].Code != 0:
@@ -349,7 +359,9 @@ func newFixed(pictures [2][]byte) *fixed { return &fixed{pictures} }
 func (*fixed) Next(context.Context) (event.Event, bool) { return event.Event{}, false }
 func (*fixed) Snapshot() event.Snapshot                 { return event.Snapshot{} }
 func (*fixed) Dropped() uint64                          { return 7 }
-func (*fixed) Commands() []string                       { return []string{"camera.off", "camera.on", "odd\x1b.name"} }
+func (*fixed) Commands() []string {
+	return []string{"camera.off", "camera.on", "odd\x1b.name", "board.flash", "board.provision", "fault.wifi", "fault.undo", "server.mode", "load.start"}
+}
 func (*fixed) Do(context.Context, event.Command) (event.Reply, error) {
 	return event.Reply{Text: "ok"}, nil
 }

@@ -109,10 +109,10 @@ func start(t *testing.T, w, h int, profile colorprofile.Profile, cfg Config) *te
 		term.result, term.err = Run(ctx, cfg, tea.WithInput(in), tea.WithOutput(term.out), tea.WithWindowSize(w, h),
 			tea.WithColorProfile(profile), tea.WithoutSignalHandler(), tea.WithEnvironment([]string{"TERM=xterm-256color"}))
 	}()
-	// Between the ticks of the program (200 ms) and of its renderer (100 ms), so that
+	// Between the ticks of the program (200 ms) and of its renderer (50 ms), so that
 	// what a test does never happens at the same instant as what the program does,
 	// and that what a tick has changed is on the screen.
-	time.Sleep(150 * time.Millisecond)
+	time.Sleep(130 * time.Millisecond)
 	t.Cleanup(func() {
 		stop()
 		keys.Close()

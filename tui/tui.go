@@ -10,7 +10,7 @@
 //
 // Nothing is pushed into the screen: a goroutine folds events into bounded
 // rings, and the model takes what it needs at its own pace. So a flood on the
-// serial line costs the screen nothing, and the terminal at most ten pictures a
+// serial line costs the screen nothing, and the terminal at most twenty pictures a
 // second.
 //
 // One [Model] holds the state; the panels are plain functions that draw it into
@@ -113,9 +113,9 @@ var panelNames = [panels]string{"Camera", "Server", "Load", "Board", "Console"}
 
 func (p Panel) String() string { return panelNames[p] }
 
-// framesPerSecond is the most the terminal is written; the model changes five
-// times a second (load-tui 4).
-const framesPerSecond = 10
+// framesPerSecond is the most the terminal is written. The model changes five
+// times a second (load-tui 4); the rest is for keys, which nobody waits 50 ms for.
+const framesPerSecond = 20
 
 // Run shows the dashboard until the user quits or ctx ends, and returns a
 // summary of what was seen, for the scrollback. The terminal is restored in

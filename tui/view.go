@@ -39,6 +39,7 @@ func (m *Model) paint() *canvas {
 	}
 	m.drawTitle(c)
 	body := rect{0, 1, m.w, m.h - 4}
+	m.areas = [panels]rect{}
 	switch {
 	case m.zoom:
 		m.drawPanel(c, m.focus, body)
@@ -159,6 +160,7 @@ func (m *Model) drawStack(c *canvas, r rect) {
 			y += open
 			continue
 		}
+		m.areas[p] = rect{r.x, y, r.w, 1}
 		n := c.put(r.x, y, r.w, fmt.Sprintf("  %d %-8s", p+1, p), quiet)
 		text, st := m.panelLine(p)
 		c.put(r.x+n, y, r.w-n, text, st)
@@ -192,6 +194,7 @@ func (m *Model) drawFigures(c *canvas, r rect) {
 
 // drawPanel draws one panel with its frame.
 func (m *Model) drawPanel(c *canvas, p Panel, r rect) {
+	m.areas[p] = r
 	title, st := fmt.Sprintf("%d %s", p+1, p), quiet
 	if p == m.focus {
 		title, st = "▸ "+title, accent

@@ -33,20 +33,14 @@ type person struct {
 	em  *vt.Emulator
 }
 
-// onTerminal runs rig on a terminal of a size, without colours.
-func onTerminal(t *testing.T, cols, rows uint16, args ...string) *person {
-	t.Helper()
-	return onTerminalWith(t, cols, rows, []string{"TERM=xterm-256color", "NO_COLOR=1"}, args...)
-}
-
-// onTerminalWith runs rig on a terminal that env describes.
-func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...string) *person {
+// openPTY returns a pseudo-terminal: the side of the terminal, and the name of
+// the other one.
+func openPTY(t *testing.T, cols, rows uint16) (master *os.File, name string) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	master := os.NewFile(uintptr(fd), "ptmx")
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +51,20 @@ func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	tty, err := os.OpenFile(filepath.Join("/dev/pts", strconv.Itoa(n)), os.O_RDWR|syscall.O_NOCTTY, 0)
+	return os.NewFile(uintptr(fd), "ptmx"), filepath.Join("/dev/pts", strconv.Itoa(n))
+}
+
+// onTerminal runs rig on a terminal of a size, without colours.
+func onTerminal(t *testing.T, cols, rows uint16, args ...string) *person {
+	t.Helper()
+	return onTerminalWith(t, cols, rows, []string{"TERM=xterm-256color", "NO_COLOR=1"}, args...)
+}
+
+// onTerminalWith runs rig on a terminal that env describes.
+func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...string) *person {
+	t.Helper()
+	master, name := openPTY(t, cols, rows)
+	tty, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
