@@ -33,11 +33,8 @@ func (c *tap) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TLS record types.
-const (
-	recordAlert       = 21
-	recordApplication = 23
-)
+// Application data; the other types are those of records.go.
+const recordApplication = 23
 
 // applicationRecords returns the length field of each application-data record
 // and fails unless every one of them was a write of its own.
@@ -117,14 +114,23 @@ func TestRecordsOnTheWire(t *testing.T) {
 	defer ln.Close()
 
 	for _, v := range wiretest.Load(t, "../internal/wire/testdata/vectors") {
-		if v.Profile != "sketch" {
-			continue
-		}
 		t.Run(v.Name, func(t *testing.T) {
-			target := Target{TLS: true, Host: v.Host, Port: 443, Path: v.Path, Token: v.Token}
+			target := Target{TLS: true, Host: strings.TrimSuffix(v.Host, ":8443"), Port: 443, Path: v.Path, Token: v.Token}
+			if strings.HasSuffix(v.Host, ":8443") {
+				target.Port = 8443
+			}
+			image := v.Image
+			if v.Profile == "firmware" && len(image) >= minFrame {
+				// Our firmware sends what passes for a picture only.
+				image = slices.Clone(image)
+				copy(image, "\xff\xd8")
+				copy(image[len(image)-2:], "\xff\xd9")
+			} else if v.Profile == "firmware" {
+				return // too small for our firmware; the writer has its own test
+			}
 			var line *tap
 			cam, err := New(Config{
-				Target: target, Source: fixed(v.Image), Frames: 1,
+				Target: target, Source: fixed(image), Frames: 1, Profile: Profile(v.Profile),
 				Sketch: wire.SketchOptions{FixLastKB: !v.DropLastKB},
 				Dial: func(ctx context.Context) (net.Conn, error) {
 					conn, err := new(net.Dialer).DialContext(ctx, "tcp", ln.Addr().String())

@@ -51,6 +51,23 @@ func ParseTarget(rawURL, token string) (Target, error) {
 // Address returns host:port for dialling.
 func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) }
 
+// hostHeader is the Host header of our firmware: with the port where it is not the
+// scheme's own.
+func (t Target) hostHeader() string {
+	own := 80
+	if t.TLS {
+		own = 443
+	}
+	host := t.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if t.Port != own {
+		host += ":" + strconv.Itoa(t.Port)
+	}
+	return host
+}
+
 // check refuses what would not survive being written into a header line.
 func (t Target) check() error {
 	switch {

@@ -84,6 +84,7 @@ type simBenchConfig struct {
 	faults  []string      // lines of the board's schedule
 	blank   bool          // the board was never flashed
 	offline time.Duration // of the server; zero for its default
+	silent  bool          // the board does not tell the server of its switch
 }
 
 // The times of a simulated bench: those of the product.
@@ -158,8 +159,13 @@ func (b *simBench) startBoard(cfg simBenchConfig, schedule board.Schedule, setti
 		return err
 	}
 	b.world = &board.World{Points: []board.AccessPoint{{SSID: roomSSID, Password: roomPassword}}, Dial: b.server.dial}
+	uploader := board.NewUploader(board.UploaderConfig{Source: sim.SceneSource{Scene: sc}, Profile: sim.Firmware, Seed: cfg.seed})
+	notify := uploader.Notify
+	if cfg.silent {
+		notify = nil
+	}
 	firmware, err := board.NewFirmware(board.FirmwareConfig{
-		Network: b.world, Uploads: board.CameraUploads(sim.SceneSource{Scene: sc}, nil, ""), Speed: 1, Seed: cfg.seed,
+		Network: b.world, Uploads: uploader.Run, Notify: notify, Speed: 1, Seed: cfg.seed,
 	})
 	if err != nil {
 		return err

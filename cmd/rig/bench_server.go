@@ -25,6 +25,7 @@ type benchServer struct {
 
 	mu      sync.Mutex
 	refused bool
+	boards  []net.Conn       // connections of boards, to be broken with a new certificate
 	public  *netmem.Listener // nil while stopped
 	admin   *netmem.Listener
 	end     context.CancelFunc
@@ -68,7 +69,7 @@ func (s *benchServer) start() error {
 	}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
-	s.public, s.admin = netmem.Listen(), netmem.Listen()
+	s.public, s.admin = netmem.ListenBuffered(), netmem.Listen()
 	settings := server.TLS(s.right)
 	settings.Certificates = nil
 	settings.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate(), nil }
@@ -92,7 +93,15 @@ func (s *benchServer) certificate() *tls.Certificate {
 func (s *benchServer) refuse(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refused == on {
+		return
+	}
 	s.refused = on
+	// A board that keeps its connection would not look at the new certificate.
+	for _, c := range s.boards {
+		c.Close()
+	}
+	s.boards = nil
 }
 
 func (s *benchServer) stop() {
@@ -112,7 +121,13 @@ func (s *benchServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	s.mu.Lock()
 	ln := s.public
 	s.mu.Unlock()
-	return dialMemory(ctx, ln)
+	conn, err := dialMemory(ctx, ln)
+	if err == nil {
+		s.mu.Lock()
+		s.boards = append(s.boards, conn)
+		s.mu.Unlock()
+	}
+	return conn, err
 }
 
 // client is the way from the bench to the server's private side.

@@ -34,6 +34,7 @@ type deviceConfig struct {
 	world    *board.World
 	bus      *event.Bus
 	name     string
+	upload   board.UploaderConfig // but for source, bus and name; the zero value is our firmware
 
 	rfc2217  string // address of the serial port server, "" for none
 	pty      string // link to the pseudo-terminal, "" for none
@@ -85,7 +86,12 @@ func newDevice(cfg deviceConfig) (_ *device, err error) {
 	}
 	cfg.firmware.Network = cfg.world
 	if cfg.source != nil {
-		cfg.firmware.Uploads = board.CameraUploads(cfg.source, cfg.bus, cfg.name)
+		u := cfg.upload
+		u.Profile, u.Bus, u.Name = cmp.Or(u.Profile, sim.Firmware), cfg.bus, cfg.name
+		u.Source = sensor(cfg.source, u)
+		losing(cfg.world, &u)
+		uploader := board.NewUploader(u)
+		cfg.firmware.Uploads, cfg.firmware.Notify = uploader.Run, uploader.Notify
 	}
 	if d.firmware, err = board.NewFirmware(cfg.firmware); err != nil {
 		return nil, err

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +29,7 @@ type feed struct {
 	bus    *event.Bus
 	server *server.Server
 	device *device
+	fleet  *fleet // nil for one board
 
 	https, http, admin net.Listener // http and admin may be nil
 	rootPath           string       // of the CA's certificate; empty where it is in memory only
@@ -48,6 +51,8 @@ type feedConfig struct {
 	source             sim.Source
 	bus                *event.Bus
 	offline, period    time.Duration // of the server; zero for its defaults
+	upload             board.UploaderConfig
+	boards             int // with more than 1 the others have a network side only
 }
 
 // The network of the simulated room.
@@ -79,7 +84,14 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 	if err := f.trust(cfg.keepCA); err != nil {
 		return nil, err
 	}
-	tokens, err := server.TokensOf("sim", f.token)
+	others := make([]string, max(cfg.boards, 1)-1)
+	var list strings.Builder
+	list.WriteString("sim " + tokenHash(f.token) + "\n")
+	for i := range others {
+		others[i] = server.NewToken()
+		fmt.Fprintf(&list, "sim-%d %s\n", i+2, tokenHash(others[i]))
+	}
+	tokens, err := server.ReadTokens(strings.NewReader(list.String()))
 	if err != nil {
 		return nil, err
 	}
@@ -114,10 +126,24 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 		},
 		source: newFinite(cfg.source, cfg.frames),
 		world:  &board.World{Points: []board.AccessPoint{{SSID: roomSSID, Password: roomPassword}}, JoinTime: time.Millisecond, ScanTime: time.Millisecond},
-		bus:    cfg.bus, name: "", rfc2217: cfg.serial, pty: cfg.pty,
+		bus:    cfg.bus, name: "", rfc2217: cfg.serial, pty: cfg.pty, upload: cfg.upload,
+	})
+	if err != nil || len(others) == 0 {
+		return f, err
+	}
+	target := sim.Target{TLS: true, Host: addr.IP.String(), Port: addr.Port, Path: "/upload"}
+	f.fleet, err = newFleet(fleetConfig{
+		sim: sim.Config{
+			Target: target, Dial: dialer(addr.String()), TLS: trusting(f.roots), Interval: cfg.interval, Frames: cfg.frames,
+			Profile: cfg.upload.Profile, Core: cfg.upload.Core, Timing: cfg.upload.Timing, Faults: cfg.upload.Faults, Resume: cfg.upload.Resume,
+		},
+		tokens: others, boards: len(others), seed: cfg.seed, source: cfg.source,
 	})
 	return f, err
 }
+
+// tokenHash is a token as a token file has it.
+func tokenHash(token string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(token))) }
 
 func (f *feed) trust(keep bool) error {
 	ca, err := devca.New()
@@ -154,14 +180,17 @@ func (f *feed) run(ctx context.Context) error {
 		public = append(public, f.http)
 	}
 	var parts sync.WaitGroup
-	var serverErr, adminErr, deviceErr error
+	var serverErr, adminErr, deviceErr, fleetErr error
 	parts.Go(func() { defer stop(); serverErr = f.server.Run(ctx, public...) })
 	if f.admin != nil {
 		parts.Go(func() { defer stop(); adminErr = server.Serve(ctx, f.server.Admin(), nil, f.admin) })
 	}
+	if f.fleet != nil {
+		parts.Go(func() { fleetErr = f.fleet.run(ctx) })
+	}
 	parts.Go(func() { defer stop(); deviceErr = f.device.run(ctx) })
 	parts.Wait()
-	return errors.Join(serverErr, adminErr, deviceErr)
+	return errors.Join(serverErr, adminErr, deviceErr, fleetErr)
 }
 
 // dialer dials one TCP address.

@@ -126,9 +126,10 @@ func following(verb scenario.Verb, arg string, do func(*simBench)) func(*scenari
 	}
 }
 
-// neverOffline has a server that shows an old picture for ever.
+// neverOffline has a server that shows an old picture for ever, and a board that
+// does not tell it to stop.
 func neverOffline(_ *scenario.Scenario, cfg *simBenchConfig) func(*simBench) scenario.Bench {
-	cfg.offline = 100 * time.Hour
+	cfg.offline, cfg.silent = 100*time.Hour, true
 	return nil
 }
 

@@ -16,9 +16,11 @@ import (
 )
 
 type simCmd struct {
-	To    string `placeholder:"URL" help:"Upload to this server, https://host:port, instead of running one."`
-	Token string `placeholder:"TOKEN" help:"Upload token for --to. Better in the environment, where the process list does not show it."`
-	CA    string `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) that the server of --to is verified by (default: the system's)."`
+	To     string `placeholder:"URL" help:"Upload to this server, https://host:port, instead of running one."`
+	Token  string `placeholder:"TOKEN" help:"Upload token for --to. Better in the environment, where the process list does not show it."`
+	Boards int    `default:"1" placeholder:"N" help:"Boards, each with its own token, seed and phase; with more than one nothing but their network side is simulated."`
+	Tokens string `placeholder:"FILE" help:"Upload tokens for --to and --boards, one a line."`
+	CA     string `name:"ca" placeholder:"FILE" help:"Root certificate (PEM) that the server of --to is verified by (default: the system's)."`
 
 	Host      string `default:"127.0.0.1" help:"Address that the public side listens on; 0.0.0.0 shows it to your network."`
 	Port      int    `default:"8443" help:"HTTPS port."`
@@ -28,6 +30,7 @@ type simCmd struct {
 	PTY       string `name:"pty" placeholder:"LINK" help:"Also publish the serial port as a pseudo-terminal under this name."`
 
 	sourceFlags `embed:""`
+	uploadFlags `embed:""`
 }
 
 func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
@@ -39,8 +42,19 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 	}
 	defer src.close()
 	bus := new(event.Bus)
-	if c.To != "" {
+	switch {
+	case c.Boards < 1 || c.Boards > maxBoards:
+		return cli.Usage(fmt.Errorf("--boards %d: want 1 to %d", c.Boards, maxBoards))
+	case c.To == "" && c.Boards > maxOwnBoards:
+		return cli.Usage(cli.Hint(fmt.Errorf("--boards %d: the server in this process knows at most %d tokens", c.Boards, maxOwnBoards), "run more against a server of their own: --to URL --tokens FILE"))
+	case c.To != "" && c.Boards > 1:
+		return c.runFleet(ctx, std, bus, src)
+	case c.To != "":
 		return c.runCamera(ctx, std, bus, src)
+	}
+	upload, err := c.config(c.Seed)
+	if err != nil {
+		return err
 	}
 	address := func(port int) string { return net.JoinHostPort(c.Host, strconv.Itoa(port)) }
 	if c.Serial == "off" {
@@ -49,7 +63,7 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 	f, err := newFeed(feedConfig{
 		https: address(c.Port), http: address(c.HTTPPort), admin: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.AdminPort)),
 		serial: c.Serial, pty: c.PTY,
-		keepCA: true, interval: c.Interval, frames: c.Frames, seed: c.Seed, source: src, bus: bus,
+		keepCA: true, interval: c.Interval, frames: c.Frames, seed: c.Seed, source: src, bus: bus, upload: upload, boards: c.Boards,
 	})
 	if err != nil {
 		return err
@@ -61,6 +75,9 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 	}
 	if f.device.pty != nil {
 		fmt.Fprintf(std.Out, "            %s (%s)\n", c.PTY, f.device.pty.Name())
+	}
+	if f.fleet != nil {
+		fmt.Fprintf(std.Out, "boards      %d more, network side only\n", len(f.fleet.cameras))
 	}
 	fmt.Fprint(std.Out, "stop        Ctrl-C\n\n")
 	if err := printed(std, bus, func() error { return f.run(ctx) }); err != nil {
@@ -74,21 +91,19 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 
 // runCamera runs the camera alone.
 func (c *simCmd) runCamera(ctx context.Context, std cli.IO, bus *event.Bus, src source) error {
-	target, err := sim.ParseTarget(c.To, c.Token)
-	if err != nil {
+	if _, err := sim.ParseTarget(c.To, c.Token); err != nil {
 		return cli.Usage(cli.Hint(err, "--to takes https://host:port"))
 	}
 	if c.Token == "" {
 		return cli.Usage(cli.Hint(errors.New("no token given"), "set RIG_TOKEN, or --token; the server makes one with: porthole token new"))
 	}
-	roots, err := loadRoots(c.CA)
+	cfg, err := c.cameraConfig(c.Token)
 	if err != nil {
 		return err
 	}
-	camera, err := sim.New(sim.Config{
-		Target: target, Dial: dialer(target.Address()), TLS: trusting(roots),
-		Source: src, Interval: c.Interval, Frames: c.Frames, Events: bus,
-	})
+	cfg.Events, cfg.Seed = bus, c.Seed
+	cfg.Source = &sim.Sensor{Source: src, Faults: cfg.Faults, Seed: c.Seed, Fresh: cfg.Profile == sim.Firmware}
+	camera, err := sim.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -101,6 +116,33 @@ func (c *simCmd) runCamera(ctx context.Context, std cli.IO, bus *event.Bus, src 
 		return cli.Hint(fmt.Errorf("no frame was accepted; the last problem: %s", snap.LastProblem), "check the address, the token and --ca")
 	}
 	return nil
+}
+
+// Boards of one process, and of one with a server in it.
+const (
+	maxBoards    = 10_000
+	maxOwnBoards = 500
+)
+
+// cameraConfig is what all boards of --to have in common.
+func (c *simCmd) cameraConfig(token string) (sim.Config, error) {
+	target, err := sim.ParseTarget(c.To, token)
+	if err != nil {
+		return sim.Config{}, cli.Usage(cli.Hint(err, "--to takes https://host:port"))
+	}
+	roots, err := loadRoots(c.CA)
+	if err != nil {
+		return sim.Config{}, err
+	}
+	upload, err := c.config(c.Seed)
+	if err != nil {
+		return sim.Config{}, err
+	}
+	return sim.Config{
+		Target: target, Dial: dialer(target.Address()), TLS: trusting(roots),
+		Profile: upload.Profile, Core: upload.Core, Timing: upload.Timing, Faults: upload.Faults, Resume: upload.Resume,
+		Interval: c.Interval, Frames: c.Frames,
+	}, nil
 }
 
 // loadRoots returns the pool of one PEM file, nil for the system's.

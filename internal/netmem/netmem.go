@@ -16,19 +16,20 @@ type Listener struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+	pipe  func() (net.Conn, net.Conn)
 }
 
 var _ net.Listener = (*Listener)(nil)
 
 // Listen returns a listener that accepts until it is closed.
 func Listen() *Listener {
-	return &Listener{conns: make(chan net.Conn), done: make(chan struct{})}
+	return &Listener{conns: make(chan net.Conn), done: make(chan struct{}), pipe: net.Pipe}
 }
 
 // Dial connects to the listener. It blocks until the other side accepts, the
 // listener is closed, or ctx ends.
 func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
-	client, server := net.Pipe()
+	client, server := l.pipe()
 	var err error
 	select {
 	case <-l.done: // also when a racing Accept would take it

@@ -86,8 +86,18 @@ var codeTables = sync.OnceValue(func() (t [2]*huffTable) {
 // are no multiple of the 16x8 coding unit are filled up with the edge pixels.
 // The result is nil if a side is 0 or above 65535, which JPEG cannot express.
 func EncodeOV2640(gray *image.Gray, quality int) []byte {
-	return encodeTables(gray, quantTable(0, quality), quantTable(1, quality))
+	return encodeTables(gray, quantTable(0, quality), quantTable(1, quality), tint{})
 }
+
+// EncodeColor is [EncodeOV2640] as the camera is before special effect 2 is set:
+// in colour, of which a simulated room has one all over. cb and cr are the distance
+// from gray in steps of the chroma table.
+func EncodeColor(gray *image.Gray, quality int, cb, cr int8) []byte {
+	return encodeTables(gray, quantTable(0, quality), quantTable(1, quality), tint{int32(cb), int32(cr)})
+}
+
+// tint is the DC of all blocks of Cb and Cr.
+type tint [2]int32
 
 // EncodeScaled is [EncodeOV2640] with Annex K times percent/100, the scale of
 // other cameras and of the usual 1..100 quality, which is finer.
@@ -98,10 +108,10 @@ func EncodeScaled(gray *image.Gray, percent int) []byte {
 			q[t][i] = uint8(min(max((int(std)*percent+50)/100, 1), 255))
 		}
 	}
-	return encodeTables(gray, q[0], q[1])
+	return encodeTables(gray, q[0], q[1], tint{})
 }
 
-func encodeTables(gray *image.Gray, luma, chroma [64]uint8) []byte {
+func encodeTables(gray *image.Gray, luma, chroma [64]uint8, color tint) []byte {
 	w, h := gray.Rect.Dx(), gray.Rect.Dy()
 	if w <= 0 || h <= 0 || w > maxSide || h > maxSide {
 		return nil
@@ -118,6 +128,10 @@ func encodeTables(gray *image.Gray, luma, chroma [64]uint8) []byte {
 			loadBlock(&b[1], gray, x+8, y)
 			e.luma(&b[0])
 			e.luma(&b[1])
+			if x == 0 && y == 0 && color != (tint{}) {
+				e.tint(color)
+				continue
+			}
 			// Cb and Cr: the level-shifted value is 0, so the DC difference is
 			// 0 and the block ends; Annex K spells each of the four as 00.
 			e.put(0, 8)
@@ -152,6 +166,16 @@ func (e *encoder) header(w, h int, luma, chroma *[64]uint8) {
 	e.out = append(e.out, 0xff, 0xc0, 0, 17, 8, byte(h>>8), byte(h), byte(w>>8), byte(w), 3,
 		1, 0x21, 0, 2, 0x11, 1, 3, 0x11, 1)
 	e.out = append(e.out, 0xff, 0xda, 0, 12, 3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0)
+}
+
+// tint writes the first block of Cb and of Cr: a DC and nothing else. All later
+// ones are the same, so their difference is 0.
+func (e *encoder) tint(color tint) {
+	dc := huffSpecs[dcChroma].table()
+	for _, v := range color {
+		e.value(dc, 0, v)
+		e.put(0, 2) // end of block, as Annex K spells it for chroma
+	}
 }
 
 // luma transforms, quantises and writes one block of Y.

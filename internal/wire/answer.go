@@ -44,6 +44,7 @@ type Answer struct {
 	Malformed  bool          // not HTTP; Close is set too
 
 	state  answerState
+	first  string
 	line   []byte
 	head   int
 	length int // of the body, -1 where not given
@@ -119,6 +120,7 @@ func (a *Answer) statusLine(line string) {
 		return
 	}
 	a.Status, _ = strconv.Atoi(code)
+	a.first = line
 	a.Close = version == "HTTP/1.0"
 	a.length, a.RetryAfter = -1, 0
 	a.state = answerHeader
@@ -164,6 +166,16 @@ func (a *Answer) headerEnd() {
 	default:
 		a.state = answerBody
 	}
+}
+
+// StatusLine is the first line, at most 128 bytes of it, with everything but
+// printable ASCII replaced by a question mark: safe on a terminal.
+func (a *Answer) StatusLine() string {
+	b := []byte(a.first)
+	for i, c := range b {
+		b[i] = printable(c)
+	}
+	return string(b)
 }
 
 // Reply returns the JSON of the body; false where there is none of that shape.

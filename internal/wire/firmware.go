@@ -89,12 +89,16 @@ func (r Request) Notice(w io.Writer, state string) error {
 	if err := r.validate(); err != nil {
 		return fmt.Errorf("write notice: %w", err)
 	}
-	body := `{"state":"` + state + `"}`
-	record := append(r.appendHead(make([]byte, 0, 512), NoticePath(r.Path), ReplyType, len(body)), body...)
-	if err := writeRecord(w, record); err != nil {
+	if err := writeRecord(w, r.NoticeRecord(state)); err != nil {
 		return fmt.Errorf("write notice: %w", err)
 	}
 	return nil
+}
+
+// NoticeRecord is the plaintext of a notice.
+func (r Request) NoticeRecord(state string) []byte {
+	body := `{"state":"` + state + `"}`
+	return append(r.appendHead(make([]byte, 0, 512), NoticePath(r.Path), ReplyType, len(body)), body...)
 }
 
 // NoticePath is where notices go: "camera" beside the upload path.

@@ -186,8 +186,15 @@ func (a *app) join(ctx context.Context, cfg boardcfg.Config, attempt *int) (Link
 // was reset.
 func (a *app) serve(ctx context.Context, cfg boardcfg.Config, link Link) bool {
 	off := false
+	var news *telling
+	defer func() {
+		if news != nil {
+			news.stop()
+		}
+	}()
 	for failures := 0; ; {
 		on, changed := a.m.CameraPower()
+		turned := on == off
 		if !on && !off {
 			off = true
 			a.print(console.Line{Kind: console.CameraOff})
@@ -199,6 +206,15 @@ func (a *app) serve(ctx context.Context, cfg boardcfg.Config, link Link) bool {
 		a.note(func(s *console.Line) { s.Camera = onOff(on) })
 		w := &wait{link: link, changed: changed}
 		var end ending
+		if turned && a.f.cfg.Notify != nil {
+			if news != nil {
+				news.stop()
+			}
+			news = a.tell(ctx, cfg, link, on)
+			if on {
+				w.told = news.done // before pictures: they share the connection
+			}
+		}
 		if on {
 			end = a.takePictures(ctx, cfg, w)
 		} else {
@@ -222,6 +238,11 @@ func (a *app) serve(ctx context.Context, cfg boardcfg.Config, link Link) bool {
 // are given up at once when the switch opens, whatever has been sent of a frame:
 // what the server has not got by then it never gets.
 func (a *app) takePictures(ctx context.Context, cfg boardcfg.Config, w *wait) ending {
+	if w.told != nil {
+		if end, _ := w.first(ctx); end != endTold {
+			return end
+		}
+	}
 	up := time.NewTimer(scale(cameraInit, a.f.cfg.Speed))
 	defer up.Stop()
 	w.timer = up.C
@@ -257,6 +278,11 @@ func (a *app) takePictures(ctx context.Context, cfg boardcfg.Config, w *wait) en
 	cancel()
 	wg.Wait()
 	if end == endSource {
+		if errors.Is(err, ErrCrash) {
+			a.ask(request{actPanic, DefaultPanic})
+			<-ctx.Done()
+			return endReset
+		}
 		a.printLog(console.CameraLateLine(0))
 		a.print(console.Line{Kind: console.CameraError, Code: -1, Why: err.Error()})
 	}
@@ -268,8 +294,9 @@ type wait struct {
 	link    Link
 	changed <-chan struct{} // the camera switch
 	timer   <-chan time.Time
-	done    <-chan error // of the uploads
-	reason  int          // why the link was lost
+	done    <-chan error    // of the uploads
+	told    <-chan struct{} // the server knows of the switch
+	reason  int             // why the link was lost
 }
 
 // An ending is what did end it.
@@ -281,6 +308,7 @@ const (
 	endSwitch
 	endTimer
 	endSource
+	endTold
 )
 
 func (w *wait) first(ctx context.Context) (ending, error) {
@@ -295,6 +323,9 @@ func (w *wait) first(ctx context.Context) (ending, error) {
 		case <-w.timer:
 			w.timer = nil
 			return endTimer, nil
+		case <-w.told:
+			w.told = nil
+			return endTold, nil
 		case err := <-w.done:
 			if err != nil {
 				return endSource, err

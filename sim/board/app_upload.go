@@ -21,6 +21,11 @@ import (
 // One call follows the other as the board goes on and off; two never overlap.
 type Uploads func(ctx context.Context, u Upload) error
 
+// ErrCrash is what Uploads wraps where the program on the board does not survive
+// the camera's failure: the sketch reads a picture that is not there (esp32-wire
+// 1.6).
+var ErrCrash = errors.New("program crashed")
+
 // An Upload is what the application hands to Uploads.
 type Upload struct {
 	Config boardcfg.Config
@@ -41,6 +46,12 @@ type Report struct {
 	Status int   // of HTTP; 0 without an answer
 	Err    error // why there is no answer, or none that is good
 	Waves  int   // people who waved, from the server's reply
+	// Interval is a new pace that the server asked for; 0 without one.
+	Interval time.Duration
+	// Wait is how long the next upload is put off, at the Attempt-th failure in a
+	// row; an Attempt of 0 is none.
+	Wait    time.Duration
+	Attempt int
 }
 
 // report prints what a board prints about an upload.
@@ -50,6 +61,9 @@ func (a *app) report(cfg boardcfg.Config, r Report) {
 		a.print(console.Line{Kind: console.UploadOK, Seq: r.Seq, Bytes: r.Bytes, Took: r.Took, HTTP: r.Status})
 		if r.Waves > 0 {
 			a.print(console.Line{Kind: console.Waves, Count: r.Waves})
+		}
+		if r.Interval > 0 {
+			a.print(console.Line{Kind: console.Interval, Pace: r.Interval})
 		}
 		a.confirm()
 		return
@@ -65,6 +79,9 @@ func (a *app) report(cfg boardcfg.Config, r Report) {
 		}
 	}
 	a.print(line)
+	if r.Attempt > 0 {
+		a.print(console.Line{Kind: console.Retry, What: "upload", Attempt: r.Attempt, Wait: r.Wait})
+	}
 }
 
 // confirm tells the bootloader that a new version works: it has delivered.

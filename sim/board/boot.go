@@ -19,6 +19,8 @@ type FirmwareConfig struct {
 	// Uploads sends the frames; nil means a camera without a server: the board
 	// joins, gets its camera ready and sends nothing.
 	Uploads Uploads
+	// Notify tells the server about the camera's switch; nil means nobody does.
+	Notify Notify
 	// ELF is the program that panics decode against; nil takes addresses of the
 	// application image in flash.
 	ELF *Program32
