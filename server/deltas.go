@@ -123,6 +123,11 @@ func (s *Server) withDeltas(handle http.HandlerFunc) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.policy.transient(w.Header(), r)
+		if r.URL.Path == pathStream {
+			// Every viewer asks here first: no error in their consoles.
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		noDeltas.serve(w)
 	}
 }

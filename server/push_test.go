@@ -314,8 +314,8 @@ func TestHead(t *testing.T) {
 // not know.
 func TestDeltasOff(t *testing.T) {
 	s := testServer(t, nil)
-	for _, path := range []string{"/stream", "/head", "/k/AAAAAAAAAAAAAAAAAAAAAA", "/d/AAAAAAAAAAAAAAAAAAAAAA"} {
-		if got := ask(s, "GET", path).StatusCode; got != http.StatusNotFound {
+	for path, want := range map[string]int{"/stream": 204, "/head": 404, "/k/AAAAAAAAAAAAAAAAAAAAAA": 404, "/d/AAAAAAAAAAAAAAAAAAAAAA": 404} {
+		if got := ask(s, "GET", path).StatusCode; got != want {
 			t.Errorf("GET %s: %d", path, got)
 		}
 	}

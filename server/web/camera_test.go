@@ -66,6 +66,10 @@ func newCamera(t *testing.T, pages map[string]string, host string) *camera {
 	mux := http.NewServeMux()
 	Register(mux)
 	mux.HandleFunc("/latest", c.latest)
+	mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("POST /wave", c.waved)
 	mux.HandleFunc("GET /beat", func(w http.ResponseWriter, r *http.Request) {
 		c.note(func() { c.beats++ })

@@ -39,6 +39,108 @@ const sums = Uint32Array.from({ length: 256 }, (_, c) => {
 
 const clamp = (v, low, high) => v < low ? low : v > high ? high : v;
 
+const name64 = (bytes) =>
+  btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+
+// Where the pictures come from: a stream, or, where a proxy holds streams back, frames by their names.
+export class Changes {
+  none = false; // the server has no changes, or other ones than this decoder knows
+  due = 0; // milliseconds until it is worth asking again
+  #base;
+  #decoder = new Decoder();
+  #name; // of the stream
+  #next; // name of the next frame
+  #held = false; // streams are held back
+  #broken = 0; // frames in a row that made no picture
+  #bytes; // of the pictures since the last one shown
+
+  constructor(base) { this.#base = base; }
+
+  // Yields bitmaps and what they cost in bytes; calls beat when something came.
+  async *follow(signal, beat) {
+    const get = async (path) => {
+      const answer = await fetch(new URL(path, this.#base), { cache: 'no-store', signal });
+      this.none ||= answer.status === 204;
+      if (!answer.ok) throw answer;
+      return answer;
+    };
+    this.#bytes = 0;
+    if (this.#held) yield* this.#fetch(get);
+    else yield* this.#stream(get, beat);
+  }
+
+  async #bitmap() {
+    const bytes = this.#bytes;
+    this.#bytes = 0;
+    return [await createImageBitmap(this.#decoder.image()), bytes];
+  }
+
+  // A frame that makes no right picture costs a key; one key after the other, and there is no use.
+  #take(frame) {
+    this.#bytes += frame.length;
+    try {
+      this.#decoder.decode(frame);
+      this.#broken = 0;
+    } catch (reason) {
+      this.none = ++this.#broken > 2;
+      this.#decoder = new Decoder();
+      this.#next = null;
+      throw reason;
+    }
+  }
+
+  async *#stream(get, beat) {
+    let rest = new Uint8Array(), came;
+    try {
+      const { seq } = this.#decoder;
+      const answer = await get(seq === undefined ? 'stream' : `stream?from=${this.#name}&seq=${seq}`);
+      if (this.none) return;
+      for (const reader = answer.body.getReader(); ;) {
+        const { value, done } = await reader.read();
+        if (done) throw Error('end');
+        came = true;
+        beat();
+        const all = new Uint8Array(rest.length + value.length);
+        all.set(rest);
+        all.set(value, rest.length);
+        const view = new DataView(all.buffer);
+        let at = 0;
+        for (let n; at + 4 <= all.length && at + 4 + (n = view.getUint32(at)) <= all.length; at += 4 + n) {
+          const record = all.subarray(at + 4, at + 4 + n);
+          if (record[0] === 76) this.#name = name64(record.subarray(1));
+          else if (n) this.#take(record);
+        }
+        rest = all.slice(at);
+        if (rest.length > 1 << 20) throw Error('length');
+        if (this.#bytes) yield await this.#bitmap();
+      }
+    } catch (reason) {
+      this.#held ||= reason === 'late' && !came;
+      throw reason;
+    }
+  }
+
+  async *#fetch(get) {
+    const head = await get('head');
+    if (this.none) return;
+    const [number, due, key] = (await head.text()).split(' ');
+    const seq = Number(number);
+    this.due = Number(due) + 400 * Math.random();
+    if ((seq - this.#decoder.seq) >>> 0 > 8) this.#next = null;
+    for (let n = 0; this.#decoder.seq !== seq && n < 16; n++) {
+      try {
+        const body = new Uint8Array(await (await get(this.#next ? 'd/' + this.#next : 'k/' + key)).arrayBuffer());
+        this.#take(body.subarray(16));
+        this.#next = name64(body.subarray(0, 16));
+      } catch (reason) {
+        if (reason.status !== 404 || !this.#next) throw reason;
+        this.#next = null;
+      }
+    }
+    if (this.#bytes) yield await this.#bitmap();
+  }
+}
+
 export class Decoder {
   width = 0;
   height = 0;

@@ -1,9 +1,13 @@
 // Types of feed.js.
 
-/** Detail of a `frame` event: the size of the picture in pixels. It carries no time and no number. */
+/**
+ * Detail of a `frame` event: the size of the picture in pixels, and what came over the network for
+ * it, in bytes without headers. It carries no time and no number.
+ */
 export interface PortholeFrame {
   readonly width: number;
   readonly height: number;
+  readonly bytes: number;
 }
 
 /** Detail of a `wave` event: how many visitors have waved so far. */
@@ -23,8 +27,13 @@ export interface PortholeFeedEventMap extends HTMLElementEventMap {
 /**
  * `<porthole-feed>`: the newest picture of a camera.
  *
+ * It takes what costs least: a stream of changes, changes by their names where a proxy holds streams
+ * back, else whole pictures, as WebP or JPEG. Whatever does not decode to the right picture is not
+ * shown.
+ *
  * Attributes
- * - `src`: address of the newest picture; by default `latest` beside the module itself.
+ * - `src`: address of the newest picture; then whole pictures are taken from there. By default changes
+ *   and `latest` beside the module itself.
  * - `interval`: milliseconds from request to request, 2000 by default, at least 100.
  * - `timeout`: milliseconds one request may take, 10000 by default.
  * - `background`: fill the window behind the content, let clicks through, fade out on scroll. The

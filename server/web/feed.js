@@ -76,6 +76,7 @@ export class PortholeFeed extends HTMLElement {
   #failures = 0;
   #thrifty = navigator.connection?.saveData; // rest after the first picture
   #etag;
+  #changes; // where changes come from
 
   constructor() {
     super();
@@ -189,43 +190,69 @@ export class PortholeFeed extends HTMLElement {
   async #poll() {
     const request = this.#request = new AbortController();
     const current = () => this.#request === request;
-    const watchdog = setTimeout(() => request.abort(), this.#ms('timeout', 10000));
+    let watchdog;
+    const watch = (ms) => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => request.abort('late'), ms);
+    };
+    watch(this.#ms('timeout', 10000));
     // Regular, but half to one and a half intervals after the first request: viewers who came
     // together do not ask together.
     const interval = this.#ms('interval', 2000) * (this.#soon ? 1 : 0.5 + Math.random());
     this.#due = this.#soon = performance.now() + interval;
-    try {
-      const bitmap = await this.#load(request.signal);
-      clearTimeout(watchdog);
-      if (bitmap) await this.#show(bitmap, current);
+    const show = async ([bitmap, bytes]) => {
+      if (bitmap) await this.#show(bitmap, bytes, current);
       if (current()) this.#failures = 0;
+      if (current() && this.#thrifty) this.paused = true;
+      this.#thrifty &&= !this.paused;
+    };
+    try {
+      const changes = await this.#source();
+      if (changes)
+        // A stream says at least every 15 s that it lives.
+        for await (const picture of changes.follow(request.signal, () => watch(4e4))) await show(picture);
+      if (!changes || changes.none) {
+        const picture = await this.#load(request.signal);
+        clearTimeout(watchdog);
+        await show(picture);
+      } else if (current()) this.#due = this.#soon = performance.now() + changes.due;
     } catch (reason) {
       if (current()) this.#fail(reason);
     }
     clearTimeout(watchdog);
     if (!current()) return;
     this.#request = null;
-    if (this.#thrifty && !this.#failures) this.paused = true;
-    this.#thrifty &&= !this.paused;
     this.#update();
+  }
+
+  // Changes are tried first, unless the page names a picture.
+  async #source() {
+    if (this.getAttribute('src')) return null;
+    try {
+      this.#changes ??= new (await import(new URL('delta.js', LATEST))).Changes(LATEST);
+    } catch {
+      return null;
+    }
+    return this.#changes.none ? null : this.#changes;
   }
 
   // The newest picture, or nothing when it is the one already shown. If-None-Match goes to our own
   // origin only: elsewhere it would turn a simple GET into a preflight.
   async #load(signal) {
     const url = this.#url;
-    const headers = {};
+    const headers = { Accept: 'image/webp,image/*' };
     if (this.#etag && url.origin === location.origin) headers['If-None-Match'] = this.#etag;
     const answer = await fetch(url, { cache: 'no-store', headers, signal });
-    if (answer.status === 304) return null;
+    if (answer.status === 304) return [];
     if (!answer.ok) throw answer;
-    const bitmap = await createImageBitmap(await answer.blob()); // off-thread; rejects a broken one
+    const blob = await answer.blob();
+    const bitmap = await createImageBitmap(blob); // off-thread; rejects a broken one
     if (!signal.aborted) this.#etag = answer.headers.get('ETag');
-    return bitmap;
+    return [bitmap, blob.size];
   }
 
   // The new picture fades in over the old one, which stays whole beneath until the fade is over.
-  async #show(bitmap, current) {
+  async #show(bitmap, bytes, current) {
     const [front, back] = this.#layers;
     await Promise.allSettled(front.getAnimations().map((fade) => fade.finished));
     if (!current()) return bitmap.close();
@@ -235,7 +262,7 @@ export class PortholeFeed extends HTMLElement {
     front.className = '';
     back.className = 'front';
     this.#layers = [back, front];
-    this.dispatchEvent(new CustomEvent('frame', { detail: { width, height } }));
+    this.dispatchEvent(new CustomEvent('frame', { detail: { width, height, bytes } }));
   }
 
   // 1 s, 2 s, 4 s … 60 s, the upper half of it drawn, and never sooner than the server asks.

@@ -59,8 +59,8 @@ func Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", newAsset(indexHTML, "text/html; charset=utf-8", false))
 	mux.Handle("GET /site.css", newAsset(siteCSS, "text/css; charset=utf-8", false))
 	mux.Handle("GET /icon.svg", newAsset(iconSVG, "image/svg+xml", false))
-	mux.Handle("GET /feed.js", newAsset(feedJS, "text/javascript; charset=utf-8", true))
-	mux.Handle("GET /delta.js", newAsset(deltaJS, "text/javascript; charset=utf-8", true))
+	mux.Handle("GET /feed.js", newAsset(squeeze(feedJS, feedNames), "text/javascript; charset=utf-8", true))
+	mux.Handle("GET /delta.js", newAsset(squeeze(deltaJS, deltaNames), "text/javascript; charset=utf-8", true))
 	mux.Handle("GET /feed.d.ts", newAsset(feedTypes, "text/plain; charset=utf-8", true))
 }
 

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"image/jpeg"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"porthole/internal/browsertest"
+	"porthole/internal/scene"
+	"porthole/server/delta"
+	"porthole/server/picture"
+)
+
+// sees opens a page of a server in a browser; the page has one feed and keeps
+// the picture of each frame event, and what it cost.
+func sees(t *testing.T, handler http.Handler, script string) *browsertest.Tab {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.HandleFunc("GET /page", func(w http.ResponseWriter, r *http.Request) {
+		// The strictest policy that a site can have.
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'")
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, `<!doctype html><title>a site</title><script type="module" src="/feed.js"></script><porthole-feed></porthole-feed>`)
+	})
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	srv := &http.Server{Handler: mux}
+	go srv.Serve(ln)
+	t.Cleanup(func() { srv.Close() })
+	tab := browsertest.New(t).Tab(t, 900, 700)
+	tab.Script(`addEventListener('DOMContentLoaded', () => document.documentElement.style.setProperty('--porthole-fade', '1ms'));
+		globalThis.seen = []; globalThis.broken = 0;
+		addEventListener('unreachable', () => broken++, true);
+		addEventListener('frame', (e) => {
+			const canvas = e.target.shadowRoot.querySelector('canvas.front');
+			const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
+			copy.drawImage(canvas, 0, 0);
+			const rgba = copy.getImageData(0, 0, canvas.width, canvas.height).data;
+			let s = '';
+			for (let i = 0; i < rgba.length; i += 4) s += String.fromCharCode(rgba[i]);
+			seen.push([btoa(s), e.detail.bytes]);
+		}, true);` + script)
+	tab.Open("http://" + ln.Addr().String() + "/page")
+	return tab
+}
+
+// compareCanvas shows n pictures one by one, each after the one before was seen, and
+// compares what the canvas has with what a decoder here makes of the stream.
+func compareCanvas(t *testing.T, s *Server, open func() *browsertest.Tab, n int) {
+	t.Helper()
+	room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dec delta.Decoder
+	var line *delta.Line
+	var tab *browsertest.Tab
+	for i := range n {
+		g := room.Picture(uint64(i+1), time.Duration(i)*2*time.Second)
+		var b bytes.Buffer
+		jpeg.Encode(&b, g, nil)
+		s.showRendition(&picture.Result{JPEG: b.Bytes(), Picture: g, Width: g.Rect.Dx(), Height: g.Rect.Dy()})
+		if line == nil {
+			if line, err = s.deltas.feed.Join(); err != nil {
+				t.Fatal(err)
+			}
+			if err := dec.Decode(line.Key.Data); err != nil {
+				t.Fatal(err)
+			}
+			tab = open()
+		} else {
+			seq, _ := dec.Seq()
+			frames, _, _ := line.Next(seq)
+			for _, f := range frames {
+				if err := dec.Decode(f.Data); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		tab.Wait(fmt.Sprintf(`seen.length > %d`, i))
+		pix, err := base64.StdEncoding.DecodeString(browsertest.Eval[string](tab, fmt.Sprintf(`seen[%d][0]`, i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := dec.Picture()
+		if !bytes.Equal(pix, want.Pix) {
+			different := 0
+			for k, v := range want.Pix {
+				if k >= len(pix) || pix[k] != v {
+					different++
+				}
+			}
+			t.Fatalf("frame %d: %d of %d pixels on the canvas differ", i, different, len(want.Pix))
+		}
+	}
+	if p := tab.Problems(); len(p) > 0 {
+		t.Errorf("problems: %q", p)
+	}
+}
+
+// showRendition is what the director does with a picture.
+func (s *Server) showRendition(r *picture.Result) {
+	old := s.current.Swap(s.publisher.publish(r, time.Now()))
+	if old != nil {
+		close(old.replaced)
+	}
+	s.showDeltas(r.Picture)
+}
+
+// TestCanvas: what a visitor sees is, pixel for pixel, what the decoder here
+// makes of the same frames, over the stream and over names.
+func TestCanvas(t *testing.T) {
+	for _, test := range []struct {
+		name, script string
+		frames       int
+	}{
+		{"stream", "", 60},
+		// A proxy that holds streams back: nothing comes of them.
+		{"names", `const real = fetch; globalThis.fetch = (url, o) => String(url).includes('/stream')
+			? new Promise((_, no) => { o.signal.onabort = () => no(o.signal.reason); }) : real(url, o);
+			const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms >= 1000 ? 60 : ms);`, 8},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := testServer(t, func(c *Config) { c.Deltas, c.Period = DeltasStrict, time.Second })
+			compareCanvas(t, s, func() *browsertest.Tab { return sees(t, s, test.script) }, test.frames)
+		})
+	}
+}
