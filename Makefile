@@ -72,7 +72,7 @@ firmware: ## build the camera firmware for this machine: bin/porthole-fw
 	@mkdir -p bin && cp firmware/build/porthole-fw bin/
 
 firmware-test: ## the tests of the firmware's portable core, with sanitizers
-	@$(MAKE) -s -C firmware test
+	@$(MAKE) -s -C firmware syntax test
 
 firmware-size: ## the size of the portable core
 	@$(MAKE) -s -C firmware size
