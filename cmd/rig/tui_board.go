@@ -115,7 +115,7 @@ func (w *watch) note(text string) {
 func (w *watch) lent(h serial.Handover) {
 	text, holder := "the port was lent to "+h.To, h.To
 	if h.Back {
-		text, holder = "the port is back", ""
+		text, holder = "the port was given back", ""
 	}
 	w.note(text)
 	w.change(func(b *event.BoardState) { b.Holder = holder })
@@ -138,6 +138,12 @@ func (w *watch) follow() {
 		e, ok := w.sub.Next(context.Background())
 		if !ok {
 			return
+		}
+		if e.Kind == event.Note && strings.HasPrefix(e.Text, "the port is gone") {
+			w.change(func(b *event.BoardState) { b.State = "gone" })
+		}
+		if e.Kind == event.Note && strings.HasPrefix(e.Text, "the port is back") {
+			w.change(func(b *event.BoardState) { b.State = "listening" })
 		}
 		if e.Source == event.Board && e.Kind == event.Console {
 			w.change(func(b *event.BoardState) { readBoard(b, e.Text) })

@@ -50,6 +50,7 @@ func TestMeasureDashboard(t *testing.T) {
 	p.sees(30*time.Second, "public: LIVE", "viewers    200")
 	begin, cpu, wire := time.Now(), cpuTime(t, p.cmd.Process.Pid), len(p.output())
 	var memory []int
+	step, before := begin, cpu
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for n := 1; time.Since(begin) < length; n++ {
@@ -68,7 +69,10 @@ func TestMeasureDashboard(t *testing.T) {
 			<-tick.C
 			p.types(key)
 		}
-		t.Logf("%4.0f s: %s", time.Since(begin).Seconds(), strings.TrimSpace(strings.SplitN(p.screen(), "\n", 2)[0]))
+		now, used := time.Now(), cpuTime(t, p.cmd.Process.Pid)
+		title := strings.Join(strings.Fields(strings.SplitN(p.screen(), "\n", 2)[0])[3:], " ")
+		t.Logf("%4.0f s: %.2f %% of a core, %.1f MB; %s", now.Sub(begin).Seconds(), 100*(used-before).Seconds()/now.Sub(step).Seconds(), float64(memory[len(memory)-1])/1e6, title)
+		step, before = now, used
 	}
 	took := time.Since(begin)
 	share := (cpuTime(t, p.cmd.Process.Pid) - cpu).Seconds() / took.Seconds()

@@ -16,9 +16,8 @@ import (
 // camera is off from the beginning, and on only as long as this process holds it
 // on: the end of the dashboard, in whatever way, switches it off.
 type pinSwitch struct {
-	sw    *shutoff.Switch
-	lease *serial.Lease
-	undo  []func()
+	sw      *shutoff.Switch
+	release func() error // of the lease
 
 	mu   sync.Mutex
 	stop context.CancelFunc // of the holding, nil while off
@@ -48,18 +47,23 @@ func (w *watch) takePin(ctx context.Context, f *pinFlags) error {
 	if err != nil {
 		return errors.Join(err, lease.Release())
 	}
-	w.pin = &pinSwitch{sw: sw, lease: lease}
-	w.handle("camera.off", w.pin.off)
-	w.handle("camera.on", w.pin.on)
+	w.switches(&pinSwitch{sw: sw, release: lease.Release})
 	return nil
+}
+
+func (w *watch) switches(p *pinSwitch) {
+	w.pin = p
+	w.handle("camera.off", p.off)
+	w.handle("camera.on", p.on)
 }
 
 func (p *pinSwitch) on(context.Context, event.Command) (event.Reply, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stop != nil {
+	if state, _, _ := p.sw.Status(); p.stop != nil && state == shutoff.On {
 		return event.Reply{Text: "the camera is on already"}, nil
 	}
+	p.letGo() // of a camera that went off by itself
 	if err := p.sw.On(keepLease); err != nil {
 		return event.Reply{}, err
 	}
@@ -81,15 +85,20 @@ func (p *pinSwitch) cut() error {
 	err := p.sw.Off()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.letGo()
+	return err
+}
+
+// letGo ends the holding. The caller holds the lock.
+func (p *pinSwitch) letGo() {
 	if p.stop != nil {
 		p.stop()
 		p.stop = nil
 	}
 	p.held.Wait()
-	return err
 }
 
 func (p *pinSwitch) close() error {
 	err := p.cut()
-	return errors.Join(err, p.sw.Close(), p.lease.Release())
+	return errors.Join(err, p.sw.Close(), p.release())
 }

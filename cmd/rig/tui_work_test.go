@@ -45,6 +45,10 @@ func TestFlashFromTheDashboard(t *testing.T) {
 	p.sees(5*time.Second, "is a secret")
 	p.types(":board.flash file=/nothing/here\ry")
 	p.sees(5*time.Second, "board.flash failed", "no such file")
+	p.types("b\r") // the first of the faults: the cable
+	p.sees(10*time.Second, "FAULT cable", "state      gone")
+	p.types("B")
+	p.sees(20*time.Second, "fault cable undone", "the port is back", "state      running")
 	if summary := p.summaryAfter("q"); len(summary) == 0 {
 		t.Error("no summary")
 	}
