@@ -21,3 +21,5 @@ done
 
 "$go" test -shuffle=on -timeout=15m "${computing[@]/#/./}"
 "$go" test -race -shuffle=on -timeout=15m "${shared[@]}"
+# Statistics over thousands of pictures, in one goroutine at a time.
+"$go" test -timeout=15m -run '^(TestNobodyCanTell|TestUnpluggedOrDrawn|TestEachCounterIsNeeded|TestEmptyReservoir)$' ./server

@@ -17,17 +17,21 @@ type holdback struct {
 	last     *upload // given out last
 }
 
-// add takes a frame that arrived. Of frames in quick succession one per half
-// period is kept, which bounds the memory.
+// crowded is how many frames may wait before those in quick succession are
+// thinned out to one per half period, which bounds the memory.
+const crowded = 2 * holdPeriods
+
+// add takes a frame that arrived.
 func (h *holdback) add(u *upload) {
-	if !h.newest.IsZero() {
-		// A pause says nothing about the usual time.
-		if gap := u.at.Sub(h.newest); gap < 2*holdPeriods*h.period {
-			h.interval += (gap - h.interval) / 8
+	// A pause says nothing about the usual time.
+	if gap := u.at.Sub(h.newest); !h.newest.IsZero() && gap < 2*holdPeriods*h.period {
+		if h.interval == 0 {
+			h.interval = gap
 		}
+		h.interval += (gap - h.interval) / 8
 	}
 	h.newest = u.at
-	if n := len(h.frames); n > 0 && u.at.Sub(h.frames[n-1].at) < h.period/2 {
+	if n := len(h.frames); n >= crowded && u.at.Sub(h.frames[n-1].at) < h.period/2 {
 		return
 	}
 	h.frames = append(h.frames, u)

@@ -231,6 +231,7 @@ func (m *Model) openMode() tea.Cmd {
 		mode("auto", "the server decides: the camera, or recordings in its place"),
 		mode("live", "the camera, whenever it sends"),
 		mode("replay", "recordings; what the camera sends is still recorded"),
+		mode("record", "the loop; what the camera sends is recorded for later"),
 		mode("dark", "recordings; nothing of the camera is shown or kept"),
 	}}
 	return nil

@@ -11,8 +11,8 @@ import (
 const (
 	rounds    = 120
 	rate      = 0.1
-	leastLeaf = 10 // samples on each side of a threshold
-	shrink    = 1  // added to the second derivatives, as in ridge regression
+	leastLeaf = 5 // samples on each side of a threshold
+	shrink    = 1 // added to the second derivatives, as in ridge regression
 )
 
 // stump adds one of two values, by whether a feature exceeds a threshold.

@@ -62,7 +62,7 @@ const meaning = {
   auto: "as the rules say",
   live: "the camera whenever it sends",
   replay: "recordings; the camera is recorded",
-  record: "recordings; the camera is recorded",
+  record: "the loop; the camera is recorded",
   dark: "recordings; nothing of the camera is taken",
 };
 
