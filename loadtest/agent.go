@@ -29,6 +29,7 @@ type task struct {
 	Viewers                        int
 	Duration, Period, Ramp         time.Duration
 	Think                          Think
+	Engine                         Engine
 	Crowd                          Crowd
 	Steps                          []Step
 	Protocol                       Protocol
@@ -150,7 +151,7 @@ func (a *AgentServer) run(w http.ResponseWriter, r *http.Request) {
 func (a *AgentServer) play(ctx context.Context, t task, send func(message)) (*outcome, error) {
 	c := Config{
 		TargetURL: t.TargetURL, Host: t.Host, EventsURL: t.EventsURL, Viewers: t.Viewers, Duration: t.Duration, Period: t.Period,
-		Ramp: t.Ramp, Think: t.Think, Crowd: t.Crowd, Steps: t.Steps, Protocol: t.Protocol, Conditional: t.Conditional,
+		Ramp: t.Ramp, Think: t.Think, Engine: t.Engine, Crowd: t.Crowd, Steps: t.Steps, Protocol: t.Protocol, Conditional: t.Conditional,
 		Reconnect: t.Reconnect, Resume: t.Resume, Wait: t.Wait, Timeout: t.Timeout, FreezeAfter: t.FreezeAfter,
 		MaxPicture: t.MaxPicture, Seed: t.Seed, Part: t.Part, Truth: a.truth,
 	}

@@ -117,7 +117,7 @@ func (a Agents) Run(ctx context.Context, c Config, emit func(Sample)) (*Report, 
 func (c Config) task(p Part, roots []byte) task {
 	t := task{
 		TargetURL: c.TargetURL, Host: c.Host, EventsURL: c.EventsURL, Roots: roots, Viewers: c.Viewers, Duration: c.Duration,
-		Period: c.Period, Ramp: c.Ramp, Think: c.Think, Crowd: c.Crowd, Protocol: c.Protocol, Conditional: c.Conditional,
+		Period: c.Period, Ramp: c.Ramp, Think: c.Think, Engine: c.Engine, Crowd: c.Crowd, Protocol: c.Protocol, Conditional: c.Conditional,
 		Reconnect: c.Reconnect, Resume: c.Resume, Wait: c.Wait, Timeout: c.Timeout, FreezeAfter: c.FreezeAfter,
 		MaxPicture: c.MaxPicture, Seed: c.Seed, Part: p, StartIn: startIn,
 	}

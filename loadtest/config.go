@@ -89,6 +89,7 @@ type Config struct {
 	// Nil makes such steps an error.
 	Faults Faults
 
+	Engine   Engine   // default Vegeta
 	Protocol Protocol // default H1
 	// Reconnect has each poll open a connection of its own.
 	Reconnect bool
@@ -156,6 +157,7 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.Duration, 20*time.Second)
 	setDefault(&c.Protocol, H1)
+	setDefault(&c.Engine, Vegeta)
 	setDefault(&c.Wait, 25*time.Second)
 	setDefault(&c.Period, 2*time.Second)
 	setDefault(&c.Ramp, min(2*c.Period, c.Duration/4))
@@ -208,6 +210,10 @@ func (c Config) check() (*url.URL, error) {
 		return wrong("think %q: want %q, %q, %q or %q", c.Think, Interval, After, LongPoll, Events)
 	case c.Protocol != H1 && c.Protocol != H2:
 		return wrong("protocol %q: want %q or %q", c.Protocol, H1, H2)
+	case c.Engine != Vegeta && c.Engine != Raw:
+		return wrong("engine %q: want %q or %q", c.Engine, Vegeta, Raw)
+	case c.Engine == Raw && (c.Protocol == H2 || c.Think == Events || c.Results != nil):
+		return wrong("engine %q speaks HTTP/1.1, reads no events and has no results in Vegeta's format", Raw)
 	case c.Reconnect && c.Protocol == H2:
 		return wrong("protocol %q with a connection for each poll: that is for %q", H2, H1)
 	case c.Reconnect && c.Think == Events:

@@ -190,27 +190,11 @@ func (r *run) watch(ctx context.Context, emit func(Sample)) (*outcome, error) {
 	series := new(series)
 	emit = series.emitting(emit)
 
-	// Client first: it replaces transport and timeout, and the options for a
-	// transport panic on one that is not http.Transport. MaxBody(0) keeps vegeta
-	// from collecting bodies; the transport counts them (load-tui 1.1).
-	workers := uint64(min(len(r.dialer.viewers), 2*r.cfg.Viewers) + spareWorkers)
-	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: r.transport, CheckRedirect: refuseRedirect}),
-		vegeta.MaxBody(0),
-		vegeta.Workers(min(workers, vegeta.DefaultWorkers)),
-		vegeta.MaxWorkers(workers),
-	)
-	defer context.AfterFunc(r.ctx, func() { attacker.Stop() })()
-	hits := attacker.Attack(
-		vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: r.target.String()}),
-		&gate{ctx: r.ctx, start: r.start, schedule: r.schedule, ledger: r.ledger, leave: r.leave}, 0, attackName)
-	var results resultLog
-	ended := make(chan struct{})
-	r.background.Go(func() {
-		defer close(ended)
-		results = logResults(hits, r.ledger, r.cfg.Results)
-	})
-
+	attack, results := r.attack, new(resultLog)
+	if r.cfg.Engine == Raw {
+		attack = r.attackRaw
+	}
+	ended := attack(results)
 	interrupted := r.sampleUntilEnd(ctx, emit)
 	watched := time.Since(r.start)
 	if !interrupted {
@@ -236,6 +220,45 @@ func (r *run) watch(ctx context.Context, emit func(Sample)) (*outcome, error) {
 		return out, fmt.Errorf("write results: %w", results.err)
 	}
 	return out, nil
+}
+
+// attack lets Vegeta make the polls. The channel is closed when all are done and
+// their results are logged.
+func (r *run) attack(results *resultLog) (ended <-chan struct{}) {
+	// Client first: it replaces transport and timeout, and the options for a
+	// transport panic on one that is not http.Transport. MaxBody(0) keeps vegeta
+	// from collecting bodies; the transport counts them (load-tui 1.1).
+	workers := uint64(min(len(r.dialer.viewers), 2*r.cfg.Viewers) + spareWorkers)
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: r.transport, CheckRedirect: refuseRedirect}),
+		vegeta.MaxBody(0),
+		vegeta.Workers(min(workers, vegeta.DefaultWorkers)),
+		vegeta.MaxWorkers(workers),
+	)
+	context.AfterFunc(r.ctx, func() { attacker.Stop() })
+	hits := attacker.Attack(
+		vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: r.target.String()}),
+		&gate{ctx: r.ctx, start: r.start, schedule: r.schedule, ledger: r.ledger, leave: r.leave}, 0, attackName)
+	done := make(chan struct{})
+	r.background.Go(func() {
+		defer close(done)
+		*results = logResults(hits, r.ledger, r.cfg.Results)
+	})
+	return done
+}
+
+// attackRaw lets every viewer make its polls by itself.
+func (r *run) attackRaw(*resultLog) (ended <-chan struct{}) {
+	done := make(chan struct{})
+	var polling sync.WaitGroup
+	for i := range r.dialer.viewers {
+		polling.Go(func() { r.pollRaw(&r.dialer.viewers[i], r.schedule.leaves[i]) })
+	}
+	r.background.Go(func() {
+		defer close(done)
+		polling.Wait()
+	})
+	return done
 }
 
 // leave is a viewer's going.

@@ -64,6 +64,7 @@ type Scenario struct {
 	Ramp        Seconds  `json:"ramp_s"`
 	Think       Think    `json:"think"`
 	Conditional bool     `json:"conditional"`
+	Engine      Engine   `json:"engine"`
 	Protocol    Protocol `json:"protocol"`
 	Reconnect   bool     `json:"reconnect,omitempty"`
 	Resume      bool     `json:"resume,omitempty"`
@@ -255,7 +256,7 @@ func (o *outcome) report(c Config) *Report {
 func (c Config) scenario(came uint64) Scenario {
 	s := Scenario{
 		Name: c.Name, Target: c.TargetURL, Arrivals: c.Crowd.Pattern, Viewers: c.Viewers, Duration: Seconds(c.Duration),
-		Period: Seconds(c.Period), Ramp: Seconds(c.Ramp), Think: c.Think, Conditional: c.Conditional,
+		Period: Seconds(c.Period), Ramp: Seconds(c.Ramp), Think: c.Think, Conditional: c.Conditional, Engine: c.Engine,
 		Protocol: c.Protocol, Reconnect: c.Reconnect, Resume: c.Resume, Seed: c.Seed,
 	}
 	if c.Crowd.Visits != nil {

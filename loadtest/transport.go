@@ -77,22 +77,26 @@ func newTransport(r *run) *transport {
 		t.tls = config
 		t.base.TLSClientConfig = config
 		if r.cfg.Resume {
-			t.base.DialTLSContext = t.dialTLS
+			t.base.DialTLSContext = t.connectTLS
 		}
 	}
 	return t
 }
 
-// dialTLS connects a viewer with what it kept of its last session. Sessions are
-// per viewer: one that resumed another's would cost the server less than people
+// connectTLS connects a viewer, with what it kept of its last session if it is to
+// resume it. Sessions are per viewer: one that resumed another's would cost the server less than people
 // do.
-func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+func (t *transport) connectTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := t.run.dialer.dial(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
 	v := conn.(*viewerConn).viewer
-	c := tls.Client(conn, v.tlsConfig(t.tls))
+	config := t.tls
+	if t.run.cfg.Resume {
+		config = v.tlsConfig(t.tls)
+	}
+	c := tls.Client(conn, config)
 	ctx, cancel := context.WithTimeout(ctx, t.run.cfg.Timeout)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
@@ -133,24 +137,30 @@ func (t *transport) RoundTrip(hit *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
-	b := &body{ReadCloser: res.Body, transport: t, cancel: cancel, poll: p, viewer: v}
-	b.answer.failure = classifyStatus(res.StatusCode)
-	if res.StatusCode == http.StatusNoContent && t.run.cfg.Think == LongPoll {
-		b.answer.failure = none // the wait was over
-	}
-	if b.answer.failure != none {
-		t.tell(b.answer.failure, errors.New(strconv.Quote(res.Status)))
-	} else if res.StatusCode == http.StatusOK {
-		b.picture = true
-		if tag := res.Header.Get("Etag"); len(tag) <= maxETag {
-			b.answer.etag = tag
-		}
-		if b.answer.known = t.run.gallery.known(b.answer.etag); b.answer.known == nil {
-			b.keep = t.bytes.Get().(*bytes.Buffer)
-		}
+	b := &body{ReadCloser: res.Body, transport: t, cancel: cancel, poll: p, viewer: v, answer: t.judge(res)}
+	if b.answer.picture && b.answer.known == nil {
+		b.keep = t.bytes.Get().(*bytes.Buffer)
 	}
 	res.Body = b
 	return res, nil
+}
+
+// judge says what can be told from the head of an answer.
+func (t *transport) judge(res *http.Response) (a answer) {
+	a.failure = classifyStatus(res.StatusCode)
+	if res.StatusCode == http.StatusNoContent && t.run.cfg.Think == LongPoll {
+		a.failure = none // the wait was over
+	}
+	if a.failure != none {
+		t.tell(a.failure, errors.New(strconv.Quote(res.Status)))
+	} else if res.StatusCode == http.StatusOK {
+		a.picture = true
+		if tag := res.Header.Get("Etag"); len(tag) <= maxETag {
+			a.etag = tag
+		}
+		a.known = t.run.gallery.known(a.etag)
+	}
+	return a
 }
 
 // request returns the poll of v. Its header map is not used again: the client
@@ -185,13 +195,15 @@ func (t *transport) request(ctx context.Context, v *viewer) *http.Request {
 type answer struct {
 	failure failure
 	etag    string
-	known   *picture // a picture whose stamp has been read before
-	body    []byte   // of one that has not
+	known   *picture      // a picture whose stamp has been read before
+	body    []byte        // of one that has not
+	buffer  *bytes.Buffer // that body is in, to be given back; may be nil
 	picture bool
 }
 
-// finish books the end of a poll and sets its viewer free.
-func (t *transport) finish(p *poll, v *viewer, a answer) {
+// finish books the end of a poll and sets its viewer free. It reports whether
+// the answer brought nothing sooner than a server that waits would have said so.
+func (t *transport) finish(p *poll, v *viewer, a answer) (hasty bool) {
 	at := time.Now()
 	p.failure = a.failure
 	pic := a.known
@@ -207,7 +219,7 @@ func (t *transport) finish(p *poll, v *viewer, a answer) {
 		pic = nil
 	}
 	// A server that does not wait when asked to gets no faster questions for it.
-	hasty := pic == nil || a.etag == v.etag && v.etag != ""
+	hasty = pic == nil || a.etag == v.etag && v.etag != ""
 	if pic != nil {
 		v.etag = a.etag
 	}
@@ -216,17 +228,22 @@ func (t *transport) finish(p *poll, v *viewer, a answer) {
 	if v.left.Load() {
 		t.run.dialer.hangUp(v)
 	}
+	if a.buffer != nil {
+		t.bytes.Put(a.buffer)
+	}
 	failed := p.failure != none
+	hasty = hasty && at.Sub(p.sent) < min(time.Second, t.run.cfg.Wait/2)
 	switch {
+	case t.run.cfg.Engine == Raw: // it plans by itself
 	case t.run.cfg.Think == Events:
 		if v.first != nil {
 			v.firstOnce.Do(func() { close(v.first) })
 		}
 		t.run.fetched(v, at.Sub(t.run.start), failed)
 	default:
-		hasty = hasty && at.Sub(p.sent) < min(time.Second, t.run.cfg.Wait/2)
 		t.run.schedule.done(v.id, at.Sub(t.run.start), failed || hasty)
 	}
+	return hasty
 }
 
 // classify returns the class of an error, with a look at why it ended.
@@ -255,7 +272,6 @@ type body struct {
 	poll      *poll
 	viewer    *viewer
 	answer    answer
-	picture   bool
 	keep      *bytes.Buffer // nil: the bytes are not needed
 	ended     bool
 }
@@ -296,7 +312,6 @@ func (b *body) end(err error) {
 	if err != io.EOF && a.failure == none {
 		a.failure = b.transport.classify(err)
 	}
-	a.picture = b.picture
 	if b.keep != nil {
 		a.body = b.keep.Bytes()
 	}

@@ -58,9 +58,10 @@ func TestFiguresEqualTheServersLog(t *testing.T) {
 			return p, 0
 		}, Config{Conditional: true}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		for _, engine := range []Engine{Vegeta, Raw} {
 			synctest.Test(t, func(t *testing.T) {
 				c := tt.config
+				c.Engine = engine
 				c.Viewers, c.Duration, c.Seed = 20, 20*s, 7
 				f := newFeed(tt.script)
 				r := play(t, f, c)
@@ -94,6 +95,9 @@ func TestFiguresEqualTheServersLog(t *testing.T) {
 					}
 				}
 			})
-		})
+			if t.Failed() {
+				t.Fatalf("%s, engine %s", tt.name, engine)
+			}
+		}
 	}
 }

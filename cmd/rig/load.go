@@ -55,6 +55,8 @@ type crowdFlags struct {
 	Wait     time.Duration `placeholder:"TIME" help:"How long a long poll asks the server to wait (default: 25s)."`
 	Protocol string        `placeholder:"h1|h2" help:"HTTP/1.1 or HTTP/2 (default: h1)."`
 
+	Engine string `placeholder:"NAME" help:"vegeta, or raw: no HTTP client in between, less CPU and memory, for more than ten thousand viewers (default: vegeta)."`
+
 	NoETag      bool          `name:"no-etag" help:"Poll without If-None-Match, unlike browsers."`
 	Reconnect   bool          `help:"A connection of its own for each poll."`
 	Resume      bool          `help:"Resume TLS sessions when connecting again."`
@@ -181,6 +183,7 @@ func (f *crowdFlags) config() (loadtest.Config, error) {
 	override(&cfg.Ramp, f.Ramp)
 	override(&cfg.Think, loadtest.Think(f.Think))
 	override(&cfg.Wait, f.Wait)
+	override(&cfg.Engine, loadtest.Engine(f.Engine))
 	override(&cfg.Protocol, loadtest.Protocol(f.Protocol))
 	override(&cfg.Timeout, f.Timeout)
 	override(&cfg.FreezeAfter, f.FreezeAfter)
@@ -235,7 +238,7 @@ func (f *crowdFlags) against(ctx context.Context, std cli.IO, text io.Writer, cf
 		if err := cfg.Check("https://127.0.0.1:1/latest"); err != nil { // before anything is started
 			return err
 		}
-		feed, stop, err := startLoadFeed(ctx, std, cfg.Seed)
+		feed, stop, err := startLoadFeed(ctx, std, cfg.Seed, cfg.Protocol == loadtest.H2)
 		if err != nil {
 			return err
 		}
@@ -328,11 +331,18 @@ func (f *crowdFlags) probe(ctx context.Context, text io.Writer, cfg *loadtest.Co
 	if err != nil {
 		return cli.Usage(cli.Hint(fmt.Errorf("--url %q is not an address", f.URL), "for example https://127.0.0.1:8443/latest"))
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg.TLS}}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(cfg.Protocol != loadtest.H2)
+	protocols.SetHTTP2(cfg.Protocol == loadtest.H2)
+	protocols.SetUnencryptedHTTP2(cfg.Protocol == loadtest.H2)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg.TLS, Protocols: protocols}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return cli.Hint(fmt.Errorf("ask for the picture: %w", err), "name the server's root certificate with --ca FILE")
+	}
+	if err != nil && cfg.Protocol == loadtest.H2 && strings.Contains(err.Error(), "no application protocol") {
+		return cli.Hint(fmt.Errorf("ask for the picture by HTTP/2: %w", err), "start the server with --http2, or leave --protocol h2 out")
 	}
 	if err != nil {
 		return cli.Hint(fmt.Errorf("ask for the picture: %w", err), "is the server running, and is --url its picture?")

@@ -113,6 +113,9 @@ func (o *output) write(report *loadtest.Report, feed *loadFeed) error {
 	if feed != nil {
 		feed.stop()
 		report.SetServer(feed.server.usage())
+		if how := feed.server.death(); how != "" {
+			report.Notes = append(report.Notes, "the server ended by itself: "+how)
+		}
 	}
 	errs := []error{o.samples.finish(report)}
 	if o.flags.JSON == "-" {

@@ -30,6 +30,7 @@ type serverSettings struct {
 	Certificate  [][]byte
 	Key          []byte // PKCS #8
 	Token        string
+	HTTP2        bool // offer it
 }
 
 // serverReady is what it answers when it serves.
@@ -76,6 +77,10 @@ func (loadServerCmd) Run(ctx context.Context, std cli.IO) error {
 		return err
 	}
 	defer admin.Close()
+	settings := server.TLS(tls.Certificate{Certificate: s.Certificate, PrivateKey: key})
+	if s.HTTP2 {
+		settings.NextProtos = []string{"h2", "http/1.1"}
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { // ends with the process
@@ -89,7 +94,7 @@ func (loadServerCmd) Run(ctx context.Context, std cli.IO) error {
 	var serverErr, adminErr error
 	parts.Go(func() {
 		defer stop()
-		serverErr = srv.Run(ctx, tls.NewListener(public, server.TLS(tls.Certificate{Certificate: s.Certificate, PrivateKey: key})))
+		serverErr = srv.Run(ctx, tls.NewListener(public, settings))
 	})
 	parts.Go(func() { defer stop(); adminErr = server.Serve(ctx, srv.Admin(), nil, admin) })
 	parts.Wait()
@@ -120,9 +125,10 @@ type serverProcess struct {
 	cmd  *exec.Cmd // nil while none runs
 	gone chan struct{}
 	used loadtest.ServerUse
+	died string // how a server ended that nobody had told to
 }
 
-func newServerProcess(errors io.Writer) (*serverProcess, error) {
+func newServerProcess(errors io.Writer, http2 bool) (*serverProcess, error) {
 	ca, err := devca.New()
 	if err != nil {
 		return nil, err
@@ -136,7 +142,7 @@ func newServerProcess(errors io.Writer) (*serverProcess, error) {
 		return nil, err
 	}
 	return &serverProcess{ca: ca, errors: errors, settings: serverSettings{
-		HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0", Certificate: cert.Certificate, Key: key, Token: server.NewToken(),
+		HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0", Certificate: cert.Certificate, Key: key, Token: server.NewToken(), HTTP2: http2,
 	}}, nil
 }
 
@@ -209,6 +215,10 @@ func (p *serverProcess) stop(sig os.Signal) error {
 		return nil
 	}
 	err := p.cmd.Process.Signal(sig)
+	done := errors.Is(err, os.ErrProcessDone)
+	if done {
+		err = nil
+	}
 	if sig == syscall.SIGTERM {
 		_ = p.cmd.Process.Signal(syscall.SIGCONT) // a frozen one would not notice
 	}
@@ -219,6 +229,9 @@ func (p *serverProcess) stop(sig os.Signal) error {
 		<-p.gone
 	}
 	p.used.Add(p.cmd.ProcessState)
+	if done {
+		p.died = p.cmd.ProcessState.String()
+	}
 	p.cmd = nil
 	return err
 }
@@ -235,6 +248,13 @@ func (p *serverProcess) signal(sig os.Signal) error {
 
 // url is the address of the picture.
 func (p *serverProcess) url() string { return "https://" + p.settings.HTTPS + "/latest" }
+
+// death says how a server ended that nobody had told to; "" if none did.
+func (p *serverProcess) death() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.died
+}
 
 // usage is what all servers have used that have ended.
 func (p *serverProcess) usage() *loadtest.ServerUse {
