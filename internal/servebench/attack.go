@@ -26,8 +26,8 @@ type attack struct {
 }
 
 func (a *attack) flags(fs *flag.FlagSet) {
-	fs.IntVar(&a.viewers, "viewers", 500, "polling viewers")
-	fs.DurationVar(&a.window, "window", 2*time.Second, "measured time of a run")
+	fs.IntVar(&a.viewers, "viewers", 1000, "polling viewers")
+	fs.DurationVar(&a.window, "window", 3*time.Second, "measured time of a run")
 	fs.IntVar(&a.rounds, "rounds", 3, "how often each attack is run, with a quiet run before each")
 	fs.IntVar(&a.conns, "conns", 500, "connections of an attacker")
 	fs.StringVar(&a.only, "only", "", "the attack to run")
@@ -187,7 +187,7 @@ func (a *attack) begin(ctx context.Context, p *process, s assault, begun *uint64
 	pause := max(s.pace, time.Duration(a.conns)*2*time.Millisecond)
 	for i := range a.conns {
 		all.Go(func() {
-			sleep(ctx, s.pace*time.Duration(i)/time.Duration(a.conns)) // not all at once
+			sleep(ctx, pause*time.Duration(i)/time.Duration(a.conns)) // not all at once
 			for ctx.Err() == nil {
 				conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprint("127.0.0.1:", p.port))
 				if err == nil {

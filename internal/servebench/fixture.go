@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ type fixture struct {
 	http2  bool
 	period time.Duration
 	admin  bool
+	// profile is a file for a CPU profile of a server that is interrupted.
+	profile string
 }
 
 // Kinds of fixtures.
@@ -45,10 +48,22 @@ func (f *fixture) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&f.secure, "tls", false, "serve TLS")
 	fs.BoolVar(&f.http2, "h2", false, "offer HTTP/2")
 	fs.DurationVar(&f.period, "period", time.Hour, "between two publications of the picture")
-	fs.BoolVar(&f.admin, "admin", false, "also answer GET /debug with goroutines, on a line of standard output per line of input")
+	fs.StringVar(&f.profile, "profile", "", "write a CPU profile here")
+	fs.BoolVar(&f.admin, "admin", false, "answer each line of standard input with the state of the process, as JSON")
 }
 
 func (f *fixture) serve(ctx context.Context, out io.Writer) error {
+	if f.profile != "" {
+		file, err := os.Create(f.profile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	shot, err := os.ReadFile(filepath.Join(f.dir, "latest"))
 	if err != nil {
 		return err
