@@ -25,6 +25,7 @@ const (
 const (
 	backoffBase = time.Second
 	backoffCap  = time.Minute
+	retryLeast  = 200 * time.Millisecond // of a board that is sped up
 )
 
 var errNoNVS = errors.New("no nvs partition")
@@ -343,7 +344,9 @@ func (a *app) retry(ctx context.Context, what string, attempt int) bool {
 	}
 	wait := time.Duration(a.rng.Int64N(int64(ceiling))).Round(time.Millisecond)
 	a.print(console.Line{Kind: console.Retry, What: what, Attempt: attempt, Wait: wait})
-	return sleep(ctx, scale(wait, a.f.cfg.Speed))
+	// However fast the board is: one that fails at once and waits for nothing would
+	// flood its console.
+	return sleep(ctx, max(scale(wait, a.f.cfg.Speed), min(wait, retryLeast)))
 }
 
 // now is the time of the application's log lines: the board's own, which runs
