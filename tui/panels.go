@@ -120,6 +120,14 @@ func (m *Model) drawServer(c *canvas, r rect) {
 		shown += fmt.Sprintf("; %d waves", s.Waves)
 	}
 	p.add("shown", shown, normal)
+	if c := s.Cover; c.Clips > 0 || c.Bare > 0 {
+		text, st := fmt.Sprintf("%.1f days", c.Days), normal
+		if c.Bare > 0 {
+			text += fmt.Sprintf(", %d hours without", c.Bare)
+			st = warn
+		}
+		p.add("cover", fmt.Sprintf("%s, %d clips, %s", text, c.Clips, kilobytes(float64(c.Bytes))), st)
+	}
 	if s.LastProblem != "" {
 		p.add("problem", s.ProblemAt.Format("15:04:05 ")+clean(s.LastProblem), warn)
 	}

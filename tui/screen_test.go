@@ -284,7 +284,8 @@ func story(term *terminal) {
 	console("E (12) porthole: camera error code=0x105 why=\"not found\"", "W (13) porthole: camera off")
 	board.State, board.Starts, board.Reset, board.Camera = "running", 2, "panic", "off"
 	term.publish(event.Event{Source: event.Board, Kind: event.BoardChanged, Board: board})
-	term.publish(event.Event{Source: event.Server, Kind: event.Waved, Waves: 1}, event.Event{Source: event.Server, Kind: event.Waved, Waves: 2},
+	term.publish(event.Event{Source: event.Server, Kind: event.CoverChanged, Cover: event.Cover{Clips: 120, Bytes: 40 << 20, Length: 6 * time.Hour, Days: 3.25, Bare: 2}},
+		event.Event{Source: event.Server, Kind: event.Waved, Waves: 1}, event.Event{Source: event.Server, Kind: event.Waved, Waves: 2},
 		event.Event{Source: event.Board, Kind: event.FaultChanged, Fault: event.Fault{Name: "sensor", Text: "the camera sensor does not answer", Until: time.Now().Add(20 * time.Second)}})
 	time.Sleep(9 * time.Second)
 	term.publish(event.Event{Source: event.Server, Kind: event.ModeChanged, Mode: event.Loop, Text: "camera silent for 10s"},

@@ -33,6 +33,9 @@ func eventLine(e event.Event) string {
 		return "" // the console's own lines say it
 	case event.PublicSide:
 		return "" // one a second
+	case event.CoverChanged:
+		c := e.Cover
+		text = fmt.Sprintf("recordings that nobody has seen: %d clips, %.1f days, %d hours of the day without any", c.Clips, c.Days, c.Bare)
 	case event.Waved:
 		text = fmt.Sprintf("a visitor waved, %d so far", e.Waves)
 	case event.Progressed:

@@ -55,6 +55,8 @@ func changes(e event.Event, before event.Snapshot) bool {
 		return before.Accepted == 0
 	case event.PublicSide:
 		return false
+	case event.CoverChanged: // grows with every clip
+		return e.Cover.Bare != before.Cover.Bare || before.Cover == (event.Cover{})
 	case event.Published:
 		return false // the mode says what the public sees
 	case event.UploadFailed, event.Rejected:
