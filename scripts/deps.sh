@@ -15,6 +15,7 @@ need gcc gcc # the race detector
 need g++ g++ # the firmware, and ELF files that backtraces are decoded from
 [ -e /usr/include/mbedtls/ssl.h ] || packages+=(libmbedtls-dev) # the firmware on this machine
 need node nodejs # the JavaScript flasher of the conformance suite
+need ffmpeg ffmpeg # other codecs, to compare with
 need npm npm
 need nginx nginx-light # the server that ours is measured beside
 need h2load nghttp2-client # its HTTP/2 load

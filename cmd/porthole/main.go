@@ -10,12 +10,13 @@ import (
 
 // grammar is the command line; its fields are the commands.
 type grammar struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Token   tokenCmd   `cmd:"" help:"Make, list and retire tokens."`
-	Reload  reloadCmd  `cmd:"" help:"Let the running server read its tokens and certificate anew."`
-	Ask     askCmd     `cmd:"" help:"Let the running server do something: switch what the public sees."`
-	Doctor  doctorCmd  `cmd:"" help:"Examine a deployed server from outside and say what to mend."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Token      tokenCmd      `cmd:"" help:"Make, list and retire tokens."`
+	Reload     reloadCmd     `cmd:"" help:"Let the running server read its tokens and certificate anew."`
+	Ask        askCmd        `cmd:"" help:"Let the running server do something: switch what the public sees."`
+	Doctor     doctorCmd     `cmd:"" help:"Examine a deployed server from outside and say what to mend."`
+	BenchCodec benchCodecCmd `cmd:"" help:"Measure what a folder of pictures costs as changes, and by other codecs."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 func app() cli.App {

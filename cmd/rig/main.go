@@ -26,6 +26,7 @@ type grammar struct {
 	Power     powerCmd     `cmd:"" help:"Switch the camera off and on by its shutoff pin."`
 	HIL       hilCmd       `cmd:"" name:"hil" help:"Run scenarios on the simulator or on a real board."`
 	Share     shareCmd     `cmd:"" help:"Serve a port to another machine."`
+	Testset   testsetCmd   `cmd:"" help:"Make the pictures that codecs are measured on."`
 	Load      loadCmd      `cmd:"" help:"Load a server with viewers and measure what they see."`
 	TUI       tuiCmd       `cmd:"" name:"tui" help:"Show camera, server, viewers, board and console on one screen."`
 }

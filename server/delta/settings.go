@@ -16,7 +16,7 @@ var (
 	// Strict keeps what moves as good as the camera's own JPEG.
 	Strict = Settings{Coarse: 16, Fine: 23, CoarseWeight: 30, FineWeight: 30, Search: 24}
 	// Global keeps the picture as a whole as good as the camera's own JPEG.
-	Global = Settings{Coarse: 40, Fine: 21, CoarseWeight: 30, FineWeight: 30, Search: 24}
+	Global = Settings{Coarse: 38, Fine: 22, CoarseWeight: 30, FineWeight: 30, Search: 24}
 )
 
 // quantiser is one of the two steps with what the encoder needs for it.
