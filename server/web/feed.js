@@ -3,6 +3,7 @@
 //   <script type="module" src="https://cam.example/feed.js"></script>
 //   <porthole-feed background alt="My desk"></porthole-feed>
 //
+// It takes a stream of changes, decodes them by delta.js and falls back to whole pictures.
 // Attributes: src, interval, timeout (ms), background, alt, paused, wave.
 // Events: frame, unreachable, wave.
 // Pictures go straight from fetch to canvas: no object URLs, so a page needs neither img-src blob:

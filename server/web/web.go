@@ -30,6 +30,9 @@ var feedJS string
 //go:embed delta.js
 var deltaJS string
 
+//go:embed demo.js
+var demoJS string
+
 //go:embed feed.d.ts
 var feedTypes string
 
@@ -60,6 +63,7 @@ func Register(mux *http.ServeMux) {
 	mux.Handle("GET /site.css", newAsset(siteCSS, "text/css; charset=utf-8", false))
 	mux.Handle("GET /icon.svg", newAsset(iconSVG, "image/svg+xml", false))
 	mux.Handle("GET /feed.js", newAsset(squeeze(feedJS, feedNames), "text/javascript; charset=utf-8", true))
+	mux.Handle("GET /demo.js", newAsset(demoJS, "text/javascript; charset=utf-8", false))
 	mux.Handle("GET /delta.js", newAsset(squeeze(deltaJS, deltaNames), "text/javascript; charset=utf-8", true))
 	mux.Handle("GET /feed.d.ts", newAsset(feedTypes, "text/plain; charset=utf-8", true))
 }

@@ -47,6 +47,7 @@ func TestAssets(t *testing.T) {
 		{"/site.css", "text/css; charset=utf-8", siteCSS, false},
 		{"/icon.svg", "image/svg+xml", iconSVG, false},
 		{"/feed.js", "text/javascript; charset=utf-8", squeeze(feedJS, feedNames), true},
+		{"/demo.js", "text/javascript; charset=utf-8", demoJS, false},
 		{"/delta.js", "text/javascript; charset=utf-8", squeeze(deltaJS, deltaNames), true},
 		{"/feed.d.ts", "text/plain; charset=utf-8", feedTypes, true},
 	}
@@ -224,7 +225,8 @@ func TestNothingForeign(t *testing.T) {
 			}
 		}
 	}
-	if strings.Count(page, "<script") != 1 || !strings.Contains(page, `<script type="module" src="feed.js"></script>`) {
-		t.Error("the page has another script than feed.js")
+	if strings.Count(page, "<script") != 2 || !strings.Contains(page, `<script type="module" src="feed.js"></script>`) ||
+		!strings.Contains(page, `<script type="module" src="demo.js"></script>`) {
+		t.Error("the page has another script than feed.js and demo.js")
 	}
 }
