@@ -32,6 +32,11 @@ var layout = []layer{
 		why:      "the server is deployed: no bench code, no simulator, no load test",
 	},
 	{
+		packages: []string{"server/picture"},
+		may:      []string{"internal/dct", "internal/frame", "server/webp"},
+		why:      "pictures know their formats, not the server",
+	},
+	{
 		packages: []string{"server/..."},
 		may:      []string{"internal/dct", "internal/frame"},
 		why:      "parts of the server do not know the server",

@@ -19,18 +19,22 @@ const (
 // default quality: it is enough to turn the rounding of a block's mean, and too
 // little to be seen. It costs less than 1 % of the bytes.
 func sprinkle(g *image.Gray, rnd *rand.Rand, dcStep int) {
+	lift(g, rnd, dct.Size, max(1, (dcStep+dct.Size)/(2*dct.Size)))
+}
+
+// lift moves a few squares of the given side up or down by level.
+func lift(g *image.Gray, rnd *rand.Rand, side, level int) {
 	w, h := g.Rect.Dx(), g.Rect.Dy()
-	across, down := (w+dct.Size-1)/dct.Size, (h+dct.Size-1)/dct.Size
-	level := max(1, (dcStep+dct.Size)/(2*dct.Size))
+	across, down := (w+side-1)/side, (h+side-1)/side
 	for range max(grainLeast, across*down/grainShare) {
-		x, y := rnd.IntN(across)*dct.Size, rnd.IntN(down)*dct.Size
+		x, y := rnd.IntN(across)*side, rnd.IntN(down)*side
 		d := level
 		if rnd.IntN(2) == 0 {
 			d = -d
 		}
-		for v := y; v < min(y+dct.Size, h); v++ {
+		for v := y; v < min(y+side, h); v++ {
 			row := g.Pix[v*g.Stride:][:w]
-			for u := x; u < min(x+dct.Size, w); u++ {
+			for u := x; u < min(x+side, w); u++ {
 				row[u] = uint8(min(max(int(row[u])+d, 0), 255))
 			}
 		}

@@ -25,7 +25,7 @@ func outcome(r Result, err error) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%x %x %d %d %d %d", r.JPEG, r.Picture.Pix, r.Width, r.Height, r.Mean, r.Moving)
+	return fmt.Sprintf("%x %x %x %d %d %d %d", r.JPEG, r.WebP, r.Picture.Pix, r.Width, r.Height, r.Mean, r.Moving)
 }
 
 // TestMaskedPixelsNeverMatter is the property that masks promise: two feeds
@@ -36,7 +36,7 @@ func TestMaskedPixelsNeverMatter(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		size := image.Pt(1+r.IntN(70), 1+r.IntN(50))
 		cfg := Config{Camera: size, Masks: randomRects(r, size, 4), Quality: 1 + r.IntN(30),
-			Normalize: r.IntN(2) == 0, Denoise: r.IntN(2) == 0, Width: r.IntN(2) * (1 + r.IntN(size.X))}
+			WebP: r.IntN(2) == 0, Normalize: r.IntN(2) == 0, Denoise: r.IntN(2) == 0, Width: r.IntN(2) * (1 + r.IntN(size.X))}
 		if r.IntN(2) == 0 {
 			cfg.Crop = randomRects(r, size, 1)[0]
 		}

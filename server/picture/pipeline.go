@@ -1,8 +1,11 @@
 package picture
 
 import (
+	"image"
 	"math/rand/v2"
 	"sync"
+
+	"porthole/server/webp"
 )
 
 // Pipeline makes the public pictures of one camera, in two steps, between which
@@ -18,7 +21,8 @@ type Pipeline struct {
 	gain     Gain
 	denoiser *Denoiser
 	encoder  *Encoder
-	saved    []state // before a frame that can be revoked; one or none
+	webp     *webp.Encoder // nil without
+	saved    []state       // before a frame that can be revoked; one or none
 }
 
 // New returns a pipeline for cfg, or an error that says what is wrong with it.
@@ -35,11 +39,19 @@ func New(cfg Config) (*Pipeline, error) {
 	if p.turn == nil {
 		p.turn = new(sync.Mutex)
 	}
+	if cfg.WebP {
+		p.webp = webp.NewEncoder(webpIndex(cfg.Quality))
+	}
 	if cfg.Denoise {
 		p.denoiser = new(Denoiser)
 	}
 	return p, nil
 }
+
+// webpIndex is the quantiser of WebP for a quality number of the JPEG. At the
+// usual one, of the simulated room, it gives less than half of the bytes, 1.3 dB
+// further from the room without noise.
+func webpIndex(quality int) int { return min(quality*5/2, webp.MaxIndex) }
 
 // PassThrough returns a pipeline that decodes and encodes nothing: the bytes
 // that come in go out. It gives up what this package is for, so that a day of a
@@ -102,8 +114,24 @@ func (p *Pipeline) RenderIn(a *Admitted, m Manner) (*Result, error) {
 	if r.JPEG, err = p.encoder.Encode(g); err != nil {
 		return nil, err
 	}
+	if p.webp != nil {
+		if r.WebP, err = p.encodeWebP(g, m.Grain); err != nil {
+			return nil, err
+		}
+	}
 	r.Picture, r.Width, r.Height = g, g.Rect.Dx(), g.Rect.Dy()
 	return r, nil
+}
+
+// encodeWebP makes the second rendition. Its quantiser is coarser than that of
+// the JPEG and swallows what makes that one differ, so it gets grain of its own:
+// larger squares, as little as survives.
+func (p *Pipeline) encodeWebP(g *image.Gray, grain *rand.Rand) ([]byte, error) {
+	if grain != nil {
+		g = Crop(g, image.Rectangle{})
+		lift(g, grain, 16, p.webp.Visible())
+	}
+	return p.webp.Encode(g)
 }
 
 // state is what a frame changes for the frames after it.
