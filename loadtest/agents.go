@@ -65,7 +65,7 @@ func (a Agents) Run(ctx context.Context, c Config, emit func(Sample)) (*Report, 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	merging := &sampleMerger{emit: emit, rows: make([][]Sample, len(a.Addresses)), lost: make([]bool, len(a.Addresses))}
+	merging := newSampleMerger(len(a.Addresses), emit)
 	parts := make([]*outcome, len(a.Addresses))
 	errs := make([]error, len(a.Addresses))
 	var troubles troubles
@@ -75,9 +75,7 @@ func (a Agents) Run(ctx context.Context, c Config, emit func(Sample)) (*Report, 
 		agents.Go(func() {
 			t := c.task(Part{i, len(a.Addresses)}, a.RootPEM)
 			parts[i], errs[i] = a.play(ctx, client, key, address, t, func(s Sample) { merging.add(i, s) })
-			if errs[i] != nil {
-				merging.drop(i)
-			}
+			merging.end(i)
 		})
 	}
 	stepping, stop := context.WithCancel(ctx)
@@ -216,13 +214,17 @@ func (a Agents) play(ctx context.Context, client *http.Client, key agentKey, add
 	}
 }
 
-// sampleMerger emits a second when all agents have told theirs.
+// sampleMerger emits a second when all agents have told theirs, or are further.
 type sampleMerger struct {
-	emit func(Sample)
-	mu   sync.Mutex
-	rows [][]Sample
-	lost []bool
-	sent int
+	emit    func(Sample)
+	mu      sync.Mutex
+	rows    [][]Sample // that are not emitted yet
+	ended   []bool     // who has no more to say
+	viewers []int
+}
+
+func newSampleMerger(agents int, emit func(Sample)) *sampleMerger {
+	return &sampleMerger{emit: emit, rows: make([][]Sample, agents), ended: make([]bool, agents), viewers: make([]int, agents)}
 }
 
 func (m *sampleMerger) add(agent int, s Sample) {
@@ -232,36 +234,47 @@ func (m *sampleMerger) add(agent int, s Sample) {
 	m.flush()
 }
 
-// drop stops waiting for an agent.
-func (m *sampleMerger) drop(agent int) {
+// end stops waiting for an agent.
+func (m *sampleMerger) end(agent int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lost[agent] = true
+	m.ended[agent] = true
 	m.flush()
 }
 
 func (m *sampleMerger) flush() {
 	for {
-		var sum []Sample
+		at := -1
 		for i, row := range m.rows {
-			if m.sent >= len(row) {
-				if m.lost[i] {
-					continue
-				}
+			switch {
+			case len(row) > 0 && (at < 0 || row[0].second() < at):
+				at = row[0].second()
+			case len(row) == 0 && !m.ended[i]:
 				return
 			}
-			if one := []Sample{row[m.sent]}; sum == nil {
-				sum = one
-			} else {
-				sum = mergeSeries(sum, one)
-			}
 		}
-		if sum == nil {
+		if at < 0 {
 			return
 		}
-		m.sent++
+		var sum Sample
+		last := true
+		for i, row := range m.rows {
+			if len(row) > 0 && row[0].second() == at {
+				x := row[0]
+				m.rows[i] = row[1:]
+				m.viewers[i] = x.Viewers
+				last = last && x.Final
+				x.At = max(x.At, sum.At)
+				sum = sum.join(x)
+			}
+			last = last && len(m.rows[i]) == 0
+		}
+		sum.Viewers, sum.Final = 0, last
+		for _, n := range m.viewers {
+			sum.Viewers += n
+		}
 		if m.emit != nil {
-			m.emit(sum[0])
+			m.emit(sum)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,4 +234,33 @@ func FuzzTask(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSamplesOfSeveral: samples of two generators add up, also where a busy one
+// has left a second out.
+func TestSamplesOfSeveral(t *testing.T) {
+	at := func(ms, viewers int, polls uint64, final bool) Sample {
+		return Sample{At: Seconds(time.Duration(ms) * time.Millisecond), Viewers: viewers, Polls: polls, Final: final}
+	}
+	one := []Sample{at(1000, 3, 5, false), at(2001, 4, 6, false), at(3000, 4, 7, true)}
+	two := []Sample{at(1002, 2, 1, false), at(3000, 5, 9, true)}
+	want := []Sample{at(1002, 5, 6, false), at(2001, 6, 6, false), at(3000, 9, 16, true)}
+	if got := mergeSeries(one, two); !slices.Equal(got, want) {
+		t.Errorf("merged %+v, want %+v", got, want)
+	}
+	var live []Sample
+	m := newSampleMerger(2, func(s Sample) { live = append(live, s) })
+	m.add(0, one[0])
+	m.add(0, one[1])
+	m.add(1, two[0])
+	if len(live) != 1 {
+		t.Errorf("%d emitted before the second agent was as far", len(live))
+	}
+	m.add(1, two[1])
+	m.add(0, one[2])
+	m.end(0)
+	m.end(1)
+	if !slices.Equal(live, want) {
+		t.Errorf("live %+v, want %+v", live, want)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"slices"
 	"time"
 )
 
@@ -107,22 +106,37 @@ func (o *outcome) merge(p *outcome) error {
 	return nil
 }
 
+// second is the second of a run that a sample ends, by which samples of several
+// generators belong together: their ticks differ, and a busy one leaves some out.
+func (s Sample) second() int { return int((time.Duration(s.At) + time.Second/2) / time.Second) }
+
 // mergeSeries adds the samples of two parts, second by second. Of percentiles
 // the worse one stays: samples carry no histograms.
-func mergeSeries(a, b []Sample) []Sample {
-	var all []Sample
-	for len(a) > 0 && len(b) > 0 {
-		// Both began at the same moment; ticks differ by milliseconds.
-		x, y := a[0], b[0]
-		a, b = a[1:], b[1:]
-		viewers := x.Viewers + y.Viewers
-		y.At = max(x.At, y.At)
-		final := x.Final || y.Final
-		x = x.join(y)
-		x.Viewers, x.Final = viewers, final
-		all = append(all, x)
+func mergeSeries(a, b []Sample) (all []Sample) {
+	var viewers [2]int
+	for len(a) > 0 || len(b) > 0 {
+		var sum Sample
+		at := -1
+		for _, part := range [][]Sample{a, b} {
+			if len(part) > 0 && (at < 0 || part[0].second() < at) {
+				at = part[0].second()
+			}
+		}
+		for i, part := range []*[]Sample{&a, &b} {
+			if len(*part) == 0 || (*part)[0].second() != at {
+				continue
+			}
+			x := (*part)[0]
+			*part = (*part)[1:]
+			viewers[i] = x.Viewers
+			x.At = max(x.At, sum.At)
+			sum = sum.join(x)
+		}
+		sum.Viewers = viewers[0] + viewers[1]
+		sum.Final = len(a) == 0 && len(b) == 0
+		all = append(all, sum)
 	}
-	return slices.Concat(all, a, b)
+	return all
 }
 
 // collection returns how many distinct pictures there were, by kind.
