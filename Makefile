@@ -88,7 +88,7 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 
 bench: ## all benchmarks, and the figures that need virtual time
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	$(GO) test -count=1 -v -run Measure ./... | grep -v -e '^=== ' -e 'no test files' -e 'no tests to run'
+	PORTHOLE_MEASURE=1 $(GO) test -count=1 -v -run Measure ./... | grep -v -e '^=== ' -e 'no test files' -e 'no tests to run'
 
 bench-serve: deps ## the public side beside nginx, with 18,500 viewers, and under attack (6 minutes)
 	./scripts/bench-serve.sh $(ARGS)
@@ -99,6 +99,7 @@ lint: deps ## gofmt, vet, go fix, shellcheck
 nightly: ## the long runs: fuzzing 10 minutes a target, 100,000 fault schedules, everything marked long
 	PORTHOLE_LONG=1 PORTHOLE_SCHEDULES=100000 $(GO) test -count=1 -timeout 8h ./...
 	FUZZTIME=$${FUZZTIME:-10m} $(MAKE) fuzz
+	$(MAKE) loadtest-nightly
 
 deps: ## install what the tests need (Debian, root), or say how
 	@./scripts/deps.sh
