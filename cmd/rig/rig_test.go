@@ -106,7 +106,7 @@ func rig(t *testing.T, ctx context.Context, args ...string) (out string) {
 func TestSameSeedSameBytes(t *testing.T) {
 	run := func(seed string) [][]byte {
 		s := newSink(t)
-		rig(t, t.Context(), "sim", "--to", s.URL, "--token", "t", "--frames", "2", "--interval", "1s", "--seed", seed, "--epoch", "2026-05-01T12:00:00Z")
+		rig(t, t.Context(), "sim", "--to", s.URL, "--token", "t", "--frames", "2", "--interval", "3s", "--seed", seed, "--epoch", "2026-05-01T12:00:00Z")
 		return s.pictures
 	}
 	var runs [3][][]byte
