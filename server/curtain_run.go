@@ -22,7 +22,7 @@ func (c *curtain) direct(order Order, off, there bool, u *upload, beat time.Time
 			c.toCamera("operator's order")
 		} else if !there && c.origin == fromCamera {
 			c.schedule.begin(true)
-			c.toRecording(beat, true, c.absence(off))
+			c.toRecording(beat, false, c.absence(off))
 		} else {
 			c.goOn(beat)
 		}
@@ -62,7 +62,7 @@ func (c *curtain) goOn(beat time.Time) {
 	over := c.schedule.tick()
 	if c.origin != fromCamera && (over || !c.begun || c.playing != nil && c.playing.over()) {
 		c.schedule.begin(true)
-		c.toRecording(beat, true, c.why)
+		c.toRecording(beat, false, c.why)
 	}
 }
 
