@@ -19,7 +19,7 @@ const (
 	// at which the other side looks alike. Most of them are before its time is
 	// over, so that recorded runs come out as long as live ones.
 	joinPatience = 20
-	joinEarly    = 15
+	joinEarly    = 19
 	// ordinaryShare of the movements of a person are taken for ordinary: a join
 	// that changes no more is none that stands out.
 	ordinaryShare = 0.85
