@@ -55,12 +55,7 @@ func (c *doctorCmd) Run(ctx context.Context, std cli.IO) error {
 			fmt.Fprintf(std.Out, "%19s %s\n", "→", cli.Printable(f.Hint))
 		}
 	}
-	if err := doctor.Examine(ctx, cfg, report); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return cli.Usage(err)
-	}
+	// First the private side: its newest refusal would be the examination's own.
 	if c.Admin != "" {
 		url, err := (&askFlags{Admin: c.Admin}).url()
 		if err != nil {
@@ -69,6 +64,12 @@ func (c *doctorCmd) Run(ctx context.Context, std cli.IO) error {
 		if err := doctor.ExaminePrivate(ctx, doctor.Private{URL: url, Token: c.AdminToken}, report); err != nil {
 			return cli.Hint(err, "is --admin the address of the private side, and its token right?")
 		}
+	}
+	if err := doctor.Examine(ctx, cfg, report); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return cli.Usage(err)
 	}
 	if !c.JSON {
 		fmt.Fprintf(std.Out, "%d well, %d could be better, %d to be mended\n", counts[doctor.OK], counts[doctor.Warn], counts[doctor.Fail])

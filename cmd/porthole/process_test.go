@@ -296,7 +296,7 @@ func TestReload(t *testing.T) {
 	if err := os.WriteFile(key, good, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if status, text := reload(); status != 200 || !strings.Contains(text, "reloaded: tokens of 1 cameras, certificate until ") {
+	if status, text := reload(); status != 200 || !strings.Contains(text, "reloaded: tokens of 1 camera, certificate until ") {
 		t.Errorf("reload: %d %s", status, text)
 	}
 	want("after the reload", 401, 200, second)

@@ -46,6 +46,14 @@ func changed(err error, format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
+// count writes a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // reload says what it changed, or why it changed nothing.
 func (r *reloader) reload() (string, error) {
 	r.mu.Lock()

@@ -21,7 +21,7 @@ type tokenCmd struct {
 
 type tokenNewCmd struct {
 	Camera string `arg:"" default:"camera" help:"Name of the camera, or with --admin of a person (default: ${default})."`
-	Admin  bool   `help:"Make a token that opens the private side instead."`
+	Admin  bool   `env:"PORTHOLE_TOKEN_ADMIN" help:"Make a token that opens the private side instead."`
 	Tokens string `placeholder:"FILE" help:"Token file, made if it does not exist (default: tokens, or admin-tokens, in the state folder)."`
 }
 
@@ -52,7 +52,7 @@ func (c *tokenNewCmd) Run(_ context.Context, std cli.IO) error {
 }
 
 type tokenListCmd struct {
-	Admin  bool   `help:"List who has tokens of the private side instead."`
+	Admin  bool   `env:"PORTHOLE_TOKEN_ADMIN" help:"List who has tokens of the private side instead."`
 	Tokens string `placeholder:"FILE" help:"Token file (default: tokens, or admin-tokens, in the state folder)."`
 }
 
@@ -70,7 +70,7 @@ func (c *tokenListCmd) Run(_ context.Context, std cli.IO) error {
 type tokenRetireCmd struct {
 	Camera string `arg:"" help:"Name of the camera, or with --admin of a person."`
 	All    bool   `help:"Make all its tokens invalid, so that it cannot upload any more."`
-	Admin  bool   `help:"Do so with tokens of the private side, under a person's name."`
+	Admin  bool   `env:"PORTHOLE_TOKEN_ADMIN" help:"Do so with tokens of the private side, under a person's name."`
 	Tokens string `placeholder:"FILE" help:"Token file (default: tokens, or admin-tokens, in the state folder)."`
 }
 

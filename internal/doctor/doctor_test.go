@@ -394,6 +394,7 @@ func TestPrivate(t *testing.T) {
 		{"off", `{` + now + `,"cameras":[{"name":"porch","public":true,"off":true}]}`, ""},
 		{"never sent", `{` + now + `,"cameras":[{"name":"porch","public":true}]}`, "fail camera: porch has sent nothing"},
 		{"refused", `{` + now + `,"cameras":[{"name":"porch","public":true}],"uploads":{"problem":"wrong token"}}`, "the last refusal: wrong token"},
+		{"a stranger was refused", `{` + now + `,"cameras":[{"name":"porch","public":true}],"uploads":{"problem":"no token"}}`, "fail camera: porch has sent nothing"},
 		{"silent", `{` + now + `,"cameras":[{"name":"porch","public":true,"frame_at":"2026-03-01T11:00:00Z"}]}`, "fail camera: the last frame of porch came 1h0m0s ago"},
 		{"refused since", `{` + now + `,"cameras":[{"name":"porch","public":true,"frame_at":"2026-03-01T11:00:00Z"}],"uploads":{"problem":"too large","at":"2026-03-01T11:30:00Z"}}`, "since then: too large"},
 		{"no camera", `{` + now + `,"cameras":[]}`, "fail camera: no camera has a token"},

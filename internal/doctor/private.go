@@ -83,6 +83,9 @@ func ExaminePrivate(ctx context.Context, p Private, report func(Finding)) error 
 }
 
 func (e *examination) camera(s state) {
+	if s.Uploads.Problem == "no token" {
+		s.Uploads.Problem, s.Uploads.At = "", time.Time{} // a stranger, or this examination the last time
+	}
 	for _, c := range s.Cameras {
 		if !c.Public {
 			continue
