@@ -1,6 +1,6 @@
 // Package web holds what a browser gets: the <porthole-feed> element, its types, and the demo page.
 //
-// Everything is embedded, hashed and compressed once, and served from memory. No asset names another
+// Everything is embedded, hashed and compressed once, when first asked for, and served from memory. No asset names another
 // host and none needs inline script or style, so the policy sent with them is strict.
 package web
 
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed index.html
@@ -59,13 +60,20 @@ type variant struct {
 // Register adds the page and its assets to mux, each under its exact path, for GET and HEAD; everything
 // else is the caller's. The feed itself, /latest, is the caller's too.
 func Register(mux *http.ServeMux) {
-	mux.Handle("GET /{$}", newAsset(indexHTML, "text/html; charset=utf-8", false))
-	mux.Handle("GET /site.css", newAsset(siteCSS, "text/css; charset=utf-8", false))
-	mux.Handle("GET /icon.svg", newAsset(iconSVG, "image/svg+xml", false))
-	mux.Handle("GET /feed.js", newAsset(squeeze(feedJS, feedNames), "text/javascript; charset=utf-8", true))
-	mux.Handle("GET /demo.js", newAsset(demoJS, "text/javascript; charset=utf-8", false))
-	mux.Handle("GET /delta.js", newAsset(squeeze(deltaJS, deltaNames), "text/javascript; charset=utf-8", true))
-	mux.Handle("GET /feed.d.ts", newAsset(feedTypes, "text/plain; charset=utf-8", true))
+	mux.Handle("GET /{$}", made(func() *asset { return newAsset(indexHTML, "text/html; charset=utf-8", false) }))
+	mux.Handle("GET /site.css", made(func() *asset { return newAsset(siteCSS, "text/css; charset=utf-8", false) }))
+	mux.Handle("GET /icon.svg", made(func() *asset { return newAsset(iconSVG, "image/svg+xml", false) }))
+	mux.Handle("GET /feed.js", made(func() *asset { return newAsset(squeeze(feedJS, feedNames), "text/javascript; charset=utf-8", true) }))
+	mux.Handle("GET /demo.js", made(func() *asset { return newAsset(demoJS, "text/javascript; charset=utf-8", false) }))
+	mux.Handle("GET /delta.js", made(func() *asset { return newAsset(squeeze(deltaJS, deltaNames), "text/javascript; charset=utf-8", true) }))
+	mux.Handle("GET /feed.d.ts", made(func() *asset { return newAsset(feedTypes, "text/plain; charset=utf-8", true) }))
+}
+
+// made makes an asset when it is first asked for: squeezing and compressing all
+// of them would cost a starting server a third of its time.
+func made(make func() *asset) http.Handler {
+	get := sync.OnceValue(make)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { get().ServeHTTP(w, r) })
 }
 
 func newAsset(content, contentType string, shared bool) *asset {
