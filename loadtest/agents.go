@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,8 @@ type Agents struct {
 	// RootPEM is the root certificate of the target, for all of them; empty for
 	// each one's system's.
 	RootPEM []byte
+
+	startIn time.Duration // tests make it shorter
 }
 
 const (
@@ -70,10 +73,12 @@ func (a Agents) Run(ctx context.Context, c Config, emit func(Sample)) (*Report, 
 	errs := make([]error, len(a.Addresses))
 	var troubles troubles
 	var agents, steps sync.WaitGroup
-	start := time.Now().Add(startIn)
+	lead := cmp.Or(a.startIn, startIn)
+	start := time.Now().Add(lead)
 	for i, address := range a.Addresses {
 		agents.Go(func() {
 			t := c.task(Part{i, len(a.Addresses)}, a.RootPEM)
+			t.StartIn = lead
 			parts[i], errs[i] = a.play(ctx, client, key, address, t, func(s Sample) { merging.add(i, s) })
 			merging.end(i)
 		})
@@ -117,7 +122,7 @@ func (c Config) task(p Part, roots []byte) task {
 		TargetURL: c.TargetURL, Host: c.Host, EventsURL: c.EventsURL, Roots: roots, Viewers: c.Viewers, Duration: c.Duration,
 		Period: c.Period, Ramp: c.Ramp, Think: c.Think, Engine: c.Engine, Crowd: c.Crowd, Protocol: c.Protocol, Conditional: c.Conditional,
 		Reconnect: c.Reconnect, Resume: c.Resume, Wait: c.Wait, Timeout: c.Timeout, FreezeAfter: c.FreezeAfter,
-		MaxPicture: c.MaxPicture, Seed: c.Seed, Part: p, StartIn: startIn,
+		MaxPicture: c.MaxPicture, Seed: c.Seed, Part: p,
 	}
 	for _, s := range c.Steps {
 		var own []string

@@ -66,7 +66,7 @@ func TestAgents(t *testing.T) {
 	two, _ := serveAgent(t, testToken)
 	var samples []Sample
 	bench := &switchable{start: time.Now()}
-	r, err := Agents{Addresses: []string{one, two}, Token: testToken, RootPEM: root.Bytes()}.Run(t.Context(), Config{
+	r, err := Agents{Addresses: []string{one, two}, Token: testToken, RootPEM: root.Bytes(), startIn: 300 * time.Millisecond}.Run(t.Context(), Config{
 		TargetURL: "https://" + address + "/latest", Host: "example.com", Viewers: 31, Duration: 2 * time.Second, Period: 200 * time.Millisecond,
 		Conditional: true, Faults: bench, Steps: []Step{{At: time.Second, Do: []string{"camera", "stop"}, Expect: []Objective{{metric: "errors", op: "==", number: "0"}}}},
 	}, func(s Sample) { samples = append(samples, s) })
@@ -119,7 +119,7 @@ func TestAgentIsLost(t *testing.T) {
 	defer srv.Close()
 	one, _ := serveAgent(t, testToken)
 	two, end := serveAgent(t, testToken)
-	r, err := Agents{Addresses: []string{one, two}, Token: testToken}.Run(t.Context(), Config{
+	r, err := Agents{Addresses: []string{one, two}, Token: testToken, startIn: 300 * time.Millisecond}.Run(t.Context(), Config{
 		TargetURL: srv.URL + "/latest", Viewers: 20, Duration: 2500 * time.Millisecond, Period: 200 * time.Millisecond,
 	}, func(s Sample) { end() })
 	if err != nil {
@@ -150,7 +150,7 @@ func TestAgentRefuses(t *testing.T) {
 		{"a stranger", Agents{Addresses: []string{stranger.Listener.Addr().String()}, Token: testToken}, "", "another token, or is no agent", cli.ExitBench},
 		{"a short token", Agents{Addresses: []string{good}, Token: "short"}, "", "want at least 16", cli.ExitUsage},
 		{"no agents", Agents{Token: testToken}, "", "no agents given", cli.ExitUsage},
-		{"a target that it may not load", Agents{Addresses: []string{good}, Token: testToken}, "http://192.0.2.1/latest", `may not load "192.0.2.1"`, cli.ExitBench},
+		{"a target that it may not load", Agents{Addresses: []string{good}, Token: testToken, startIn: time.Millisecond}, "http://192.0.2.1/latest", `may not load "192.0.2.1"`, cli.ExitBench},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := c

@@ -80,7 +80,7 @@ func anyPicture([]byte) (Stamp, error) { return Stamp{Captured: time.Now()}, nil
 // bare polls like a crowd with as little as possible: a goroutine, a connection
 // and a reader for each viewer, and nothing is recorded. It is what the engines
 // are compared with.
-func bare(t *testing.T, url string, viewers int, d time.Duration, seed uint64) (polls int64) {
+func bare(t *testing.T, url string, viewers int, d, ramp time.Duration, seed uint64) (polls int64) {
 	t.Helper()
 	address, isTLS := strings.CutPrefix(url, "https://")
 	address = strings.TrimPrefix(address, "http://")
@@ -88,7 +88,7 @@ func bare(t *testing.T, url string, viewers int, d time.Duration, seed uint64) (
 	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, join := range joins(Config{Viewers: viewers, Ramp: 3 * time.Second, Seed: seed}) {
+	for _, join := range joins(Config{Viewers: viewers, Ramp: ramp, Seed: seed}) {
 		all.Go(func() {
 			n := int64(0)
 			defer func() { mu.Lock(); polls += n; mu.Unlock() }()
@@ -150,11 +150,10 @@ func TestMeasurePoll(t *testing.T) {
 	if os.Getenv("PORTHOLE_MEASURE") == "" {
 		t.Skip("set PORTHOLE_MEASURE=1 to measure for a minute")
 	}
-	viewers, rounds := 1000, 2
-	if os.Getenv("PORTHOLE_LONG") != "" {
-		viewers, rounds = 5000, 3
+	viewers, rounds, watch, ramp := 1000, 2, 10*time.Second, 3*time.Second
+	if os.Getenv("PORTHOLE_LONG") != "" { // 5,000 handshakes take their time
+		viewers, watch, ramp = 5000, 30*time.Second, 12*time.Second
 	}
-	const watch = 10 * time.Second
 	type figure struct {
 		cpu    time.Duration
 		polls  int64
@@ -180,10 +179,10 @@ func TestMeasurePoll(t *testing.T) {
 				})
 				var polls int64
 				if name == "bare" {
-					polls = bare(t, url, viewers, watch, 5)
+					polls = bare(t, url, viewers, watch, ramp, 5)
 				} else {
 					r, err := Run(t.Context(), Config{TargetURL: url + "/latest", TLS: &tls.Config{InsecureSkipVerify: true}, Viewers: viewers, Duration: watch,
-						Ramp: 3 * time.Second, Seed: 5, Engine: Engine(name), Stamper: anyPicture}, nil)
+						Ramp: ramp, Seed: 5, Engine: Engine(name), Stamper: anyPicture}, nil)
 					if err != nil {
 						t.Fatal(err)
 					}

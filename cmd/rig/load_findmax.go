@@ -54,7 +54,7 @@ func (c *loadFindMaxCmd) Run(ctx context.Context, std cli.IO) error {
 	}
 	defer out.close()
 	fmt.Fprintf(out.text, "from %d to %d viewers, --seed %d\n", c.From, c.To, cfg.Seed)
-	return c.against(ctx, std, out.text, cfg, func(ctx context.Context, cfg loadtest.Config, feed *loadFeed) (*loadtest.Report, error) {
+	return c.against(ctx, std, out.text, cfg, func(ctx context.Context, cfg loadtest.Config, _ *loadFeed) (*loadtest.Report, error) {
 		found, err := loadtest.Search{From: c.From, To: c.To, Within: c.Within / 100}.Run(ctx, func(ctx context.Context, n int) (*loadtest.Report, error) {
 			cfg := cfg
 			cfg.Viewers = n
@@ -80,6 +80,7 @@ func (c *loadFindMaxCmd) Run(ctx context.Context, std cli.IO) error {
 			return nil, cli.WithCode(cli.Hint(fmt.Errorf("no crowd passed: %s", found.Why), "see one run in full with rig load"), found.Tries[len(found.Tries)-1].Report.Verdict.ExitCode())
 		}
 		fmt.Fprintf(out.text, "\nthe largest crowd that passed: %d viewers; %s\n", found.Best.Scenario.Viewers, cli.Printable(found.Why))
-		return found.Best, out.write(found.Best, feed)
+		// What the server has used is of all the runs, and says nothing of the best.
+		return found.Best, out.write(found.Best, nil)
 	})
 }
