@@ -407,6 +407,10 @@ func (lp *loop) end(l *link) {
 
 // hand makes an ordinary connection of a link again and gives it to net/http.
 func (lp *loop) hand(l *link, pre []byte) {
+	if len(l.rest) > 0 { // of TLS itself, to a client that does not even read that
+		lp.end(l)
+		return
+	}
 	pre = append([]byte(nil), pre...)
 	l.in = append([]byte(nil), l.in...)
 	lp.take(l)
