@@ -12,7 +12,7 @@ if [ $# -gt 0 ]; then
   exit
 fi
 ulimit -n "$(ulimit -Hn)"
-for part in "compare -rounds 4" "crowd" "attack -rounds 1"; do
+for part in "compare -rounds 3" "crowd" "attack -rounds 1"; do
   echo "== $part"
   # Words on purpose: a part and its flags.
   # shellcheck disable=SC2086
