@@ -68,6 +68,13 @@ func (r *reel) other(ctx context.Context, o other) (result, error) {
 		return row, err
 	}
 	defer os.RemoveAll(dir)
+	// Video codecs get the levels as they are, with colourless planes; ffmpeg
+	// would squeeze gray pictures into the levels of television otherwise.
+	still := strings.Contains(o.file, "%")
+	format, colour := "yuv420p", bytes.Repeat([]byte{128}, 2*((r.w+1)/2)*((r.h+1)/2))
+	if still {
+		format, colour = "gray", nil
+	}
 	var raw bytes.Buffer
 	for i := range r.shots {
 		g := r.shots[i].camera
@@ -77,9 +84,10 @@ func (r *reel) other(ctx context.Context, o other) (result, error) {
 		for y := range r.h {
 			raw.Write(g.Pix[y*g.Stride:][:r.w])
 		}
+		raw.Write(colour)
 	}
 	file, size := filepath.Join(dir, o.file), fmt.Sprintf("%dx%d", r.w, r.h)
-	args := append([]string{"-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", "1", "-i", "-", "-threads", "1"}, o.args...)
+	args := append([]string{"-f", "rawvideo", "-pix_fmt", format, "-s", size, "-r", "1", "-i", "-", "-threads", "1"}, o.args...)
 	if _, err := ffmpeg(ctx, &raw, append(args, file)...); err != nil {
 		return row, err
 	}
@@ -99,7 +107,7 @@ func (r *reel) other(ctx context.Context, o other) (result, error) {
 	}
 	n := len(r.shots)
 	row.bytes = (sizes - o.head - n*o.overhead) / n
-	if !strings.Contains(o.file, "%") {
+	if !still {
 		if row.first, err = firstPacket(ctx, file); err != nil {
 			return row, err
 		}
@@ -107,15 +115,16 @@ func (r *reel) other(ctx context.Context, o other) (result, error) {
 			row.bytes = (sizes - o.head - n*o.overhead - row.first) / (n - 1)
 		}
 	}
-	back, err := ffmpeg(ctx, nil, "-r", "1", "-i", file, "-f", "rawvideo", "-pix_fmt", "gray", "-")
+	back, err := ffmpeg(ctx, nil, "-r", "1", "-i", file, "-f", "rawvideo", "-pix_fmt", format, "-")
 	if err != nil {
 		return row, err
 	}
-	if len(back) != n*r.w*r.h {
-		return row, fmt.Errorf("%d bytes of pictures came back, want %d", len(back), n*r.w*r.h)
+	each := r.w*r.h + len(colour)
+	if len(back) != n*each {
+		return row, fmt.Errorf("%d bytes of pictures came back, want %d", len(back), n*each)
 	}
 	for i := range r.shots {
-		g := &image.Gray{Pix: back[i*r.w*r.h:][:r.w*r.h], Stride: r.w, Rect: image.Rect(0, 0, r.w, r.h)}
+		g := &image.Gray{Pix: back[i*each:][:r.w*r.h], Stride: r.w, Rect: image.Rect(0, 0, r.w, r.h)}
 		row.add(g, &r.shots[i], n)
 	}
 	return row.finish(), nil
