@@ -89,7 +89,7 @@ func TestAdminPageInBrowser(t *testing.T) {
 			}
 			tab.Run(`document.querySelector('[data-mode=replay]').click()`)
 			tab.Wait(`document.getElementById('said').textContent === 'public mode: replay'`)
-			tab.Wait(`document.getElementById('mode').textContent === 'recording' && document.querySelector('[data-mode=replay]').getAttribute('aria-pressed') === 'true'`)
+			tab.Wait(`document.getElementById('mode').textContent === 'the loop' && document.querySelector('[data-mode=replay]').getAttribute('aria-pressed') === 'true'`)
 			if o := srv.Truth().Order; o != OnlyReplay {
 				t.Errorf("order %q", o)
 			}

@@ -76,7 +76,7 @@ func (s *Server) writeIngest(m *metrics.Writer) {
 func (s *Server) writeTruth(m *metrics.Writer) {
 	t := s.Truth()
 	m.Family(metrics.Gauge, "porthole_mode", "What the public is shown: 1 for the mode that is true.")
-	for _, mode := range []event.Mode{event.Waiting, event.Live, event.Loop} {
+	for _, mode := range []event.Mode{event.Waiting, event.Live, event.Replay, event.Loop} {
 		m.Sample(oneIf(t.Mode == mode), "mode", string(mode))
 	}
 	m.Family(metrics.Gauge, "porthole_order", "What the operator wants: 1 for the order that is set.")
@@ -85,13 +85,17 @@ func (s *Server) writeTruth(m *metrics.Writer) {
 	}
 	m.One(metrics.Gauge, "porthole_mode_change_timestamp_seconds", "The last change of mode, in seconds since 1970.", seconds(t.Since))
 	m.One(metrics.Counter, "porthole_publications_total", "Pictures shown to the public, of either kind.", float64(t.Published))
-	m.Family(metrics.Counter, "porthole_mode_seconds_total", "Time spent in each mode, sampled.")
+	m.Family(metrics.Counter, "porthole_shown_seconds_total", "Time in which the public saw the camera, or a recording, sampled.")
 	live, other := s.history.spent()
-	m.Sample(live.Seconds(), "mode", string(event.Live)).Sample(other.Seconds(), "mode", string(event.Loop))
+	m.Sample(live.Seconds(), "source", "camera").Sample(other.Seconds(), "source", "recording")
 	if p := s.current.Load(); p != nil {
 		m.One(metrics.Gauge, "porthole_publication_timestamp_seconds", "The newest publication, in seconds since 1970.", seconds(p.at))
 		m.One(metrics.Gauge, "porthole_publication_bytes", "Size of the newest publication as JPEG.", float64(len(p.jpeg.body)))
 	}
+	m.One(metrics.Gauge, "porthole_clips", "Recordings that nobody has seen.", float64(t.Cover.Clips))
+	m.One(metrics.Gauge, "porthole_clips_bytes", "Size of the recordings that nobody has seen.", float64(t.Cover.Bytes))
+	m.One(metrics.Gauge, "porthole_cover_days", "Days that they last without a pause, at the worst time of the day.", t.Cover.Days)
+	m.One(metrics.Gauge, "porthole_cover_bare_hours", "Hours of the day for which there is no recording.", float64(t.Cover.Bare))
 	m.One(metrics.Counter, "porthole_waves_total", "Waves of visitors, over restarts.", float64(s.waveCount()))
 }
 

@@ -172,7 +172,9 @@ func (c *serveCmd) reloader(srv *server.Server, cert *certificate, masks []image
 		if err != nil {
 			return nil, err
 		}
-		return func() string { return changed(srv.SetTokens(tokens), "tokens of %s", count(len(tokens.Cameras()), "camera")) }, srv.CheckTokens(tokens)
+		return func() string {
+			return changed(srv.SetTokens(tokens), "tokens of %s", count(len(tokens.Cameras()), "camera"))
+		}, srv.CheckTokens(tokens)
 	})
 	r.add("admin tokens", func() (func() string, error) {
 		tokens, err := c.privateFlags.tokens(adminHandedOver)

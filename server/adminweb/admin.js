@@ -78,7 +78,7 @@ function showSwitch(orders, current) {
   for (const b of box.children) b.setAttribute("aria-pressed", b.dataset.mode === current);
 }
 
-const modes = { live: "live", loop: "recording", waiting: "starting" };
+const modes = { live: "live", replay: "recording", loop: "the loop", waiting: "starting" };
 
 function showState(s) {
   const t = s.truth;
@@ -101,7 +101,12 @@ function showState(s) {
     ["time of a picture", `p50 ≤ ${p.p50}, p99 ≤ ${p.p99}`],
     ["connections refused, too slow", `${whole.format(p.refused)}, ${whole.format(p.slow)}`],
   ];
-  if (t.cover) facts.push(...Object.entries(t.cover).map(([k, v]) => [`unseen recordings: ${k.replaceAll("_", " ")}`, String(v)]));
+  if (t.cover) {
+    facts.push(
+      ["unseen recordings", `${whole.format(t.cover.clips)}, ${unit(t.cover.bytes)}`],
+      ["days that they last", `${t.cover.days.toFixed(1)}, with ${t.cover.bare_hours} hours of the day bare`],
+    );
+  }
   $("facts").replaceChildren(...facts.map(fact));
   $("cameras").replaceChildren(...s.cameras.map((c) => row([
     c.name + (c.public ? " (public)" : ""), c.tokens, whole.format(c.sequence), ago(c.frame_at, s.now),
