@@ -94,8 +94,8 @@ func (s *Server) writeTruth(m *metrics.Writer) {
 	}
 	m.One(metrics.Gauge, "porthole_clips", "Recordings that nobody has seen.", float64(t.Cover.Clips))
 	m.One(metrics.Gauge, "porthole_clips_bytes", "Size of the recordings that nobody has seen.", float64(t.Cover.Bytes))
-	m.One(metrics.Gauge, "porthole_cover_days", "Days that they last without a pause, at the worst time of the day.", t.Cover.Days)
-	m.One(metrics.Gauge, "porthole_cover_bare_hours", "Hours of the day for which there is no recording.", float64(t.Cover.Bare))
+	m.One(metrics.Gauge, "porthole_cover_seconds", "Time that they last without a pause, at the worst time of the day.", t.Cover.Days*24*3600)
+	m.One(metrics.Gauge, "porthole_cover_bare_seconds", "Time of the day for which there is no recording.", float64(t.Cover.Bare)*3600)
 	m.One(metrics.Counter, "porthole_waves_total", "Waves of visitors, over restarts.", float64(s.waveCount()))
 }
 
