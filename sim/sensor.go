@@ -7,6 +7,7 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"slices"
+	"sync"
 	"time"
 
 	"porthole/internal/scene"
@@ -26,6 +27,9 @@ type Sensor struct {
 	// program asks: the first two pictures are in colour and of the start, later
 	// ones two captures old (esp32-wire 1.6, 4.6).
 	Fresh bool
+	// Colors keeps pictures in colour for sensors that see the same ones; nil makes
+	// each anew.
+	Colors *Colors
 
 	rng   *rng
 	count int
@@ -34,6 +38,7 @@ type Sensor struct {
 
 // What the driver waits for.
 const (
+	frameBuffers = 2
 	framePeriod  = 80 * time.Millisecond // of an SVGA picture (esp32-wire 4.7)
 	frameTimeout = 4 * time.Second       // esp32-wire 4.7
 )
@@ -86,22 +91,55 @@ func (s *Sensor) Next(ctx context.Context, seq uint64, at time.Duration) ([]byte
 func (s *Sensor) stale(frame []byte) []byte {
 	s.count++
 	if s.count == 1 {
-		colored := inColor(frame)
-		s.queue = [][]byte{colored, colored}
+		s.queue = nil
+		for i := range frameBuffers {
+			s.queue = append(s.queue, s.Colors.of(frame, i))
+		}
 	}
 	oldest := s.queue[0]
 	s.queue = append(slices.Delete(s.queue, 0, 1), frame)
 	return oldest
 }
 
-// inColor is a gray picture as the camera takes it without special effect; a
-// picture that this machine cannot decode stays as it is.
-func inColor(frame []byte) []byte {
+// Colors are pictures in colour, by the gray ones they were made from. It is safe
+// for concurrent use, and keeps all of them: for small sets of pictures.
+type Colors struct {
+	mu   sync.Mutex
+	made map[colorKey][]byte
+}
+
+type colorKey struct {
+	first  *byte
+	buffer int
+}
+
+func (c *Colors) of(frame []byte, buffer int) []byte {
+	if c == nil || len(frame) == 0 {
+		return inColor(frame, buffer)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.made == nil {
+		c.made = make(map[colorKey][]byte)
+	}
+	key := colorKey{&frame[0], buffer}
+	made, ok := c.made[key]
+	if !ok {
+		made = inColor(frame, buffer)
+		c.made[key] = made
+	}
+	return made
+}
+
+// inColor is a gray picture as the camera takes it without special effect, the
+// white balance of each buffer one step further; a picture that this machine cannot
+// decode stays as it is.
+func inColor(frame []byte, buffer int) []byte {
 	img, err := jpeg.Decode(bytes.NewReader(frame))
 	if err != nil {
 		return frame
 	}
 	gray := image.NewGray(img.Bounds())
 	draw.Draw(gray, gray.Rect, img, img.Bounds().Min, draw.Src)
-	return scene.EncodeColor(gray, colorQuality, colorCb, colorCr)
+	return scene.EncodeColor(gray, colorQuality, colorCb+int8(buffer), colorCr)
 }

@@ -40,7 +40,7 @@ type fleetConfig struct {
 func newFleet(cfg fleetConfig) (*fleet, error) {
 	f := &fleet{bus: cfg.sim.Events}
 	interval := cmp.Or(cfg.sim.Interval, sim.DefaultInterval)
-	shared := &sharedSource{source: cfg.source}
+	shared, colors := &sharedSource{source: cfg.source}, new(sim.Colors)
 	for i := range cfg.boards {
 		rng := rand.New(rand.NewPCG(cfg.seed, uint64(i)))
 		c := cfg.sim
@@ -48,7 +48,7 @@ func newFleet(cfg fleetConfig) (*fleet, error) {
 		c.Target.Token = cfg.tokens[i%len(cfg.tokens)]
 		c.Seed = rng.Uint64()
 		c.Phase = time.Duration(rng.Int64N(int64(interval)))
-		c.Source = &sim.Sensor{Source: shared.from(rng.IntN(sharedFrames)), Faults: c.Faults, Seed: c.Seed, Fresh: c.Profile == sim.Firmware}
+		c.Source = &sim.Sensor{Source: shared.from(rng.IntN(sharedFrames)), Faults: c.Faults, Seed: c.Seed, Fresh: c.Profile == sim.Firmware, Colors: colors}
 		c.Report = f.count
 		camera, err := sim.New(c)
 		if err != nil {

@@ -121,7 +121,7 @@ func (c *simCmd) runCamera(ctx context.Context, std cli.IO, bus *event.Bus, src 
 // Boards of one process, and of one with a server in it.
 const (
 	maxBoards    = 10_000
-	maxOwnBoards = 500
+	maxOwnBoards = 64 // tokens that a server knows
 )
 
 // cameraConfig is what all boards of --to have in common.
