@@ -309,10 +309,7 @@ func quantise(f *dct.Block, v *levels, q *steps) bool {
 	for k, z := range dct.Zigzag {
 		// f is dct.Scale = 8 times, a step 16 times an orthonormal transform's.
 		a := abs(f[z]) * 2
-		l := (a + q[k]*2/5) / q[k]
-		if l > maxLevel {
-			l = maxLevel
-		}
+		l := min((a+q[k]*2/5)/q[k], maxLevel)
 		if l != 0 {
 			any = true
 		}
