@@ -134,7 +134,7 @@ func TestViewers(t *testing.T) {
 			t.Fatal(err)
 		}
 		viewers := make([]viewer, 6)
-		for range 100 {
+		for range 60 {
 			if r.IntN(60) == 0 { // the server restarts: other numbers, no lines
 				f = NewFeed(Strict, uint32(r.Uint64()))
 			}

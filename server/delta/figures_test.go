@@ -82,11 +82,11 @@ func measure(t testing.TB, list []shot, set Settings) (r figures) {
 // TestFigures holds the codec to its budgets on the test set, as the server
 // really shows it: decoded, denoised and coded by the same packages. Frames
 // count with their headers. PORTHOLE_LONG=1 measures all rows over 60 frames;
-// the short form looks at four frames of the first, of which the costly first
+// the short form looks at three frames of the first, of which the costly first
 // seconds are the larger part.
 func TestFigures(t *testing.T) {
 	long := os.Getenv("PORTHOLE_LONG") != ""
-	n := 4
+	n := 3
 	if long {
 		n = 60
 	}
