@@ -131,7 +131,8 @@ func newSimBench(ctx context.Context, cfg simBenchConfig) (_ *simBench, err erro
 			}
 			return &benchPort{wire}, nil
 		},
-		Shutoff: sw, Admin: "http://localhost", Client: b.server.client(), Demo: demo, Settings: &settings,
+		Shutoff: sw, Admin: "http://localhost", Client: b.server.client(),
+		Public: "https://localhost", PublicClient: b.server.publicClient(), Demo: demo, Settings: &settings,
 		Evidence: b.evidence,
 	})
 	return b, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"sync"
@@ -141,6 +142,13 @@ func (s *benchServer) client() *http.Client {
 			return dialMemory(ctx, ln)
 		},
 	}}
+}
+
+// publicClient is the way from the bench to the public side.
+func (s *benchServer) publicClient() *http.Client {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.rootPEM)
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting(roots), DialContext: s.dial}}
 }
 
 func dialMemory(ctx context.Context, ln *netmem.Listener) (net.Conn, error) {

@@ -32,6 +32,7 @@ type hilRunCmd struct {
 
 	Port       string   `env:"RIG_HIL_PORT" placeholder:"PORT" help:"Serial port of a real board; without one everything is simulated."`
 	Server     string   `env:"RIG_HIL_SERVER" placeholder:"URL" help:"Private address of the server that the real board uploads to, http://127.0.0.1:9100."`
+	Public     string   `env:"RIG_HIL_PUBLIC" placeholder:"URL" help:"Public address of that server, which 'wave' goes to, https://cam.example.org."`
 	AdminToken string   `placeholder:"TOKEN" help:"Token of that private side, if it asks for one. Better in the environment."`
 	Firmware   []string `placeholder:"PLACE=FILE" help:"What 'flash demo' writes to a real board: 0x10000=app.bin."`
 	pinFlags   `embed:""`
@@ -157,7 +158,7 @@ func startRealBench(ctx context.Context, c *hilRunCmd, name shutoff.Name, wired 
 		Open: func(ctx context.Context) (hil.Port, error) {
 			return openers(serial.Request{Purpose: "rig hil"}).Open(ctx, c.Port)
 		},
-		Shutoff: sw, Admin: c.Server, AdminToken: c.AdminToken, Demo: demo, Evidence: edges.lines,
+		Shutoff: sw, Admin: c.Server, Public: c.Public, AdminToken: c.AdminToken, Demo: demo, Evidence: edges.lines,
 	})
 	if err != nil {
 		return nil, err // a nil Board is no nil Bench

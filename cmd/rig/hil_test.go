@@ -192,6 +192,8 @@ func TestScenariosNotice(t *testing.T) {
 			cfg.faults = nil
 			return nil
 		}, "bench"},
+		{"wave", "nobody waves", ignoring(scenario.Wave), "expect /waves"},
+		{"wave", "wrong token", withSettings("token=wrong"), "expect-server"},
 		{"overnight-soak", "a crash in the night", following(scenario.Reset, "", func(b *simBench) {
 			time.AfterFunc(3*time.Minute, func() { _ = b.sim.Panic("") })
 		}), "expect-not /Guru"},

@@ -31,6 +31,10 @@ type BoardConfig struct {
 	Admin      string
 	AdminToken string
 	Client     *http.Client
+	// Public is the address of its public side, which waves go to, "" where it is
+	// not known; PublicClient reaches it, nil for the usual one.
+	Public       string
+	PublicClient *http.Client
 	// Demo is what "flash demo" writes; none makes the step impossible here.
 	Demo []flash.File
 	// Settings are what "provision" without settings writes; nil likewise.
@@ -69,6 +73,9 @@ func OpenBoard(ctx context.Context, cfg BoardConfig) (*Board, error) {
 	b := &Board{cfg: cfg}
 	if b.cfg.Client == nil {
 		b.cfg.Client = http.DefaultClient
+	}
+	if b.cfg.PublicClient == nil {
+		b.cfg.PublicClient = http.DefaultClient
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	port, err := cfg.Open(ctx)
@@ -143,7 +150,7 @@ func (b *Board) Do(ctx context.Context, st Step) error {
 	case Provision:
 		return b.provision(ctx, st.Args)
 	case Wave:
-		return cli.Hint(errors.New("the server does not take waves"), "this step is for a server that does; leave it out")
+		return b.wave(ctx)
 	}
 	return fmt.Errorf("%s: %w", st.Verb, ErrNotHere)
 }
@@ -173,6 +180,28 @@ func (b *Board) send(text string) error {
 	}
 	if _, err := port.Write([]byte(text)); err != nil {
 		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+// wave waves at the camera as a viewer of the page does.
+func (b *Board) wave(ctx context.Context) error {
+	if b.cfg.Public == "" {
+		return cli.Hint(errors.New("no public side of the server is known"), "give its address, --public https://cam.example.org")
+	}
+	ctx, cancel := context.WithTimeout(ctx, truthTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", strings.TrimSuffix(b.cfg.Public, "/")+"/wave", nil)
+	if err != nil {
+		return cli.Hint(fmt.Errorf("wave: %w", err), "--public takes an address like https://cam.example.org")
+	}
+	resp, err := b.cfg.PublicClient.Do(req)
+	if err != nil {
+		return cli.Hint(fmt.Errorf("wave: %w", err), "--public takes the public address of a server that runs")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("wave: the server answered %s", resp.Status)
 	}
 	return nil
 }
