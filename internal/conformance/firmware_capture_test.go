@@ -95,6 +95,7 @@ func newFWBench(t *testing.T, handler func(*server.Server) http.Handler) *fwBenc
 		t.Fatal(err)
 	}
 	b.port = ln.Addr().(*net.TCPAddr).Port
+	config := server.TLS(cert) // one for all: it holds the keys of tickets
 	ctx, stop := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -103,7 +104,7 @@ func newFWBench(t *testing.T, handler func(*server.Server) http.Handler) *fwBenc
 			if err != nil {
 				return
 			}
-			serving.Go(func() { b.serve(ctx, conn, server.TLS(cert), behind.Listener.Addr().String()) })
+			serving.Go(func() { b.serve(ctx, conn, config, behind.Listener.Addr().String()) })
 		}
 	})
 	t.Cleanup(func() { ln.Close(); stop(); serving.Wait() })
