@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"porthole/internal/metrics"
 	"porthole/server/delta"
 )
 
@@ -78,6 +79,20 @@ func (s *Server) showDeltas(g *image.Gray) {
 	} else if s.deltas.feed.Stats().Mismatches != before {
 		s.cfg.Log.Error("changes did not decode to the picture they were made of; viewers get a key")
 	}
+}
+
+// writeDeltas writes what the changes cost. Without any there is nothing.
+func (s *Server) writeDeltas(m *metrics.Writer) {
+	if s.deltas == nil {
+		return
+	}
+	st := s.deltas.feed.Stats()
+	m.One(metrics.Counter, "porthole_delta_frames_total", "Pictures coded as changes.", float64(st.Frames))
+	m.One(metrics.Counter, "porthole_delta_bytes_total", "Size of the changes, each counted once whoever got it.", float64(st.DeltaBytes))
+	m.One(metrics.Counter, "porthole_delta_keys_total", "Keys made for viewers who joined.", float64(st.Keys))
+	m.One(metrics.Counter, "porthole_delta_key_bytes_total", "Size of these keys, each counted once.", float64(st.KeyBytes))
+	m.One(metrics.Counter, "porthole_delta_mismatches_total", "Frames that did not decode to what they were made of; each cost all viewers a key. Anything but 0 is a defect.", float64(st.Mismatches))
+	m.One(metrics.Gauge, "porthole_delta_lines", "Groups of viewers who began with the same key.", float64(st.Lines))
 }
 
 // nameSize is the length of a name in bytes: one block of the cipher.

@@ -37,6 +37,7 @@ func (s *Server) handleMetrics(w http.ResponseWriter, _ *http.Request) {
 	s.writeIngest(&m)
 	s.writeTruth(&m)
 	s.writePublic(&m)
+	s.writeDeltas(&m)
 	m.Process()
 	h := w.Header()
 	h["Cache-Control"] = noStore

@@ -329,3 +329,25 @@ func TestDeltasOff(t *testing.T) {
 		t.Error("an unknown word was taken")
 	}
 }
+
+// TestDeltaMetrics: the private side tells what the changes cost.
+func TestDeltaMetrics(t *testing.T) {
+	s := testServer(t, withDeltas)
+	s.showDeltas(image.NewGray(image.Rect(0, 0, 40, 30)))
+	s.showDeltas(image.NewGray(image.Rect(0, 0, 40, 30)))
+	if _, err := s.deltas.feed.Join(); err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	s.handleMetrics(rec, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{"porthole_delta_frames_total 2\n", "porthole_delta_keys_total 1\n", "porthole_delta_mismatches_total 0\n", "porthole_delta_lines 1\n"} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("no %q among the metrics", want)
+		}
+	}
+	rec = httptest.NewRecorder()
+	testServer(t, nil).handleMetrics(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if strings.Contains(rec.Body.String(), "delta") {
+		t.Error("a server without changes counts them")
+	}
+}
