@@ -60,13 +60,13 @@ type conn struct {
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
-		expired := c.read.expired()
+		changed := c.read.changed()
 		c.in.mu.Lock()
 		switch {
 		case c.in.dropped:
 			c.in.mu.Unlock()
 			return 0, &net.OpError{Op: "read", Net: "mem", Err: net.ErrClosed}
-		case isDone(expired):
+		case c.read.passed():
 			c.in.mu.Unlock()
 			return 0, &net.OpError{Op: "read", Net: "mem", Err: os.ErrDeadlineExceeded}
 		case len(c.in.buf) > 0 || len(p) == 0:
@@ -84,7 +84,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.in.mu.Unlock()
 		select {
 		case <-c.in.moved:
-		case <-expired:
+		case <-changed:
 		}
 	}
 }
@@ -92,14 +92,14 @@ func (c *conn) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (n int, err error) {
 	for {
-		expired := c.write.expired()
+		changed := c.write.changed()
 		c.out.mu.Lock()
 		switch {
 		case c.out.closed:
 			err = net.ErrClosed
 		case c.out.dropped:
 			err = io.ErrClosedPipe
-		case isDone(expired):
+		case c.write.passed():
 			err = os.ErrDeadlineExceeded
 		default:
 			take := min(len(p)-n, window-len(c.out.buf))
@@ -116,7 +116,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		}
 		select {
 		case <-c.out.room:
-		case <-expired:
+		case <-changed:
 		}
 	}
 }
@@ -177,8 +177,16 @@ func (d *deadline) set(t time.Time) {
 	d.at = t
 }
 
-// expired gives a channel that is closed when the moment has passed or was moved.
-func (d *deadline) expired() <-chan struct{} {
+// passed reports whether the moment is over.
+func (d *deadline) passed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.at.IsZero() && !time.Now().Before(d.at)
+}
+
+// changed gives a channel that is closed when the moment has passed or was moved:
+// which of the two, passed says.
+func (d *deadline) changed() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.done != nil {
@@ -202,14 +210,4 @@ func (d *deadline) expired() <-chan struct{} {
 	}
 	d.done = done
 	return done
-}
-
-// isDone reports a closed channel.
-func isDone(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }

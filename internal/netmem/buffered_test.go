@@ -56,3 +56,30 @@ func TestPipeHoldsBytes(t *testing.T) {
 		}
 	})
 }
+
+// TestPipeDeadlineMoved: a deadline that is moved while somebody reads or is about
+// to has not passed.
+func TestPipeDeadlineMoved(t *testing.T) {
+	a, b := Pipe()
+	defer a.Close()
+	defer b.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 20_000 {
+			a.SetReadDeadline(time.Now().Add(time.Hour))
+		}
+	}()
+	var buf [1]byte
+	for n := 0; ; n++ {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		b.Write([]byte{1})
+		if _, err := a.Read(buf[:]); err != nil {
+			t.Fatalf("read %d: %v", n, err)
+		}
+	}
+}
