@@ -83,8 +83,8 @@ func hold(t *testing.T, name string, samples []classify.Sample) {
 }
 
 // TestEachCounterIsNeeded: the same classifiers find out as soon as one of the
-// counters is switched off. With PORTHOLE_LONG=1 there are windows enough to
-// demand an AUC of 0.8; with few it is that of a leak that is surely there.
+// counters is switched off. With PORTHOLE_LONG=1 there are two days, windows enough
+// to demand an AUC of 0.8; with one it is that of a leak that is surely there.
 func TestEachCounterIsNeeded(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -95,22 +95,26 @@ func TestEachCounterIsNeeded(t *testing.T) {
 		{"cadence", leakRun{leaks: leaks{cadence: true}, publics: 1000}, false},
 		{"size", leakRun{leaks: leaks{size: true}, publics: 1000}, false},
 		{"reuse", leakRun{leaks: leaks{reuse: true}, publics: 2000, stock: 0.4}, false},
-		{"gain", leakRun{leaks: leaks{gain: true}, bare: true, allDay: true, hour: 18, publics: 1500}, false},
+		{"gain", leakRun{leaks: leaks{gain: true}, bare: true, allDay: true, hour: 18, publics: 3000, stock: 0.6}, false},
 		{"cut", leakRun{leaks: leaks{cut: true}, outages: often, quick: true, publics: 3000, stock: 0.7}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.run.seed = 11
-			limit := 0.7
+			limit, days := 0.7, 1
 			if longLeaks() {
-				tt.run.publics *= 2
-				limit = 0.8
+				limit, days = 0.8, 2
 			}
-			seen := tt.run.observe(t)
-			m := measure(t, seen)
-			samples, _ := windows(seen, m)
-			if tt.switches {
-				samples = switches(seen, m)
+			var samples []classify.Sample
+			for range days {
+				seen := tt.run.observe(t)
+				m := measure(t, seen)
+				day, _ := windows(seen, m)
+				if tt.switches {
+					day = switches(seen, m)
+				}
+				samples = append(samples, day...)
+				tt.run.seed++
 			}
 			if auc, _ := judge(t, "without "+tt.name, samples); auc < limit {
 				t.Errorf("AUC %.3f: the test would not find a leak by %s", auc, tt.name)
