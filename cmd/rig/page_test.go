@@ -53,20 +53,23 @@ func TestPage(t *testing.T) {
 	seen := make(map[[sha256.Size]byte]bool)
 	next := func(want string, ok func(image.Image) bool) {
 		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		for {
 			data, sum := shown(t, tab)
 			if data != nil && !seen[sum] && ok(data) {
 				seen[sum] = true
 				return
 			}
-			if ctx := t.Context(); ctx.Err() != nil {
+			if ctx.Err() != nil {
 				t.Fatalf("no %s picture came", want)
 			}
 			tab.Wait(`new Promise(done => document.querySelector('porthole-feed').addEventListener('frame', () => done(true), {once: true}))`)
 		}
 	}
 	live := func(img image.Image) bool { _, err := scene.ReadStamp(img); return err == nil }
-	loop := func(img image.Image) bool { return !live(img) && img.Bounds().Dx() == 800 }
+	// Recorded ones have the camera's size, so that nobody can tell by it.
+	loop := func(img image.Image) bool { return !live(img) && img.Bounds().Dx() == 320 }
 	for range 3 {
 		next("live", live)
 	}
