@@ -231,7 +231,7 @@ func TestAdminKeepsSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv, url := private(t, func(c *Config) { c.AdminTokens, c.AdminToken = tokens, "another long token" })
-	secrets := []string{testToken, "the operator's long token", "another long token", "sha256"}
+	secrets := []string{testToken, "the operator's long token", "another long token", "sha256:"}
 	for _, path := range []string{"/admin/state", "/admin/history", "/admin/truth", "/admin/cameras", "/admin/commands", "/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/vars"} {
 		req, err := http.NewRequest("GET", url+path, nil)
 		if err != nil {

@@ -127,7 +127,7 @@ func TestCanvas(t *testing.T) {
 		// A proxy that holds streams back: nothing comes of them.
 		{"names", `const real = fetch; globalThis.fetch = (url, o) => String(url).includes('/stream')
 			? new Promise((_, no) => { o.signal.onabort = () => no(o.signal.reason); }) : real(url, o);
-			const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms >= 1000 ? 60 : ms);`, 8},
+			const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms >= 1000 ? 500 : ms);`, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := testServer(t, func(c *Config) { c.Deltas, c.Period = DeltasStrict, time.Second })

@@ -45,14 +45,14 @@ func TestShutoffAtEveryRecord(t *testing.T) {
 			records := (src.size+40)/4096 + 3 // head, slices, tail
 			cutAt := 3*records + int(seed)%(records+1)
 			var cut atomic.Int64 // virtual time
-			var pull func()
+			var wired atomic.Pointer[board.Board]
 			w := srv.world()
 			w.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 				conn, err := srv.l.DialContext(ctx, network, address)
 				return &countedConn{conn, func() {
 					if cutAt--; cutAt == 0 {
 						cut.Store(int64(time.Since(src.begun)))
-						pull()
+						wired.Load().SetShutoff(true)
 					}
 				}}, err
 			}
@@ -60,7 +60,7 @@ func TestShutoffAtEveryRecord(t *testing.T) {
 			r := bootBoard(t, flash, board.FirmwareConfig{Network: w, Uploads: uploader.Run, Notify: uploader.Notify}, board.Chip{})
 			defer r.close()
 			defer uploader.Close()
-			pull = func() { r.b.SetShutoff(true) }
+			wired.Store(r.b)
 			r.run(40 * time.Second)
 			at := time.Duration(cut.Load())
 			if at == 0 {
