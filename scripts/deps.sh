@@ -17,13 +17,12 @@ need g++ g++ # the firmware, and ELF files that backtraces are decoded from
 need node nodejs # the JavaScript flasher of the conformance suite
 need ffmpeg ffmpeg # other codecs, to compare with
 need npm npm
-need nginx nginx-light # the server that ours is measured beside
+need nginx nginx-light # the server that ours is measured beside, and the proxy of deploy/
 need h2load nghttp2-client # its HTTP/2 load
 need taskset util-linux
 [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev) # the load client of make bench-serve
 need shellcheck shellcheck # make lint
-need nginx nginx-light # the proxy of deploy/ is tried
-need systemd-analyze systemd # so is the unit
+need systemd-analyze systemd # the unit of deploy/ is tried
 if ! python3 -c 'import serial' 2>/dev/null && ! /usr/bin/python3 -c 'import serial' 2>/dev/null; then
   packages+=(python3-serial) # the serial library under esptool, for the conformance suite
 fi
