@@ -162,7 +162,7 @@ func TestAgainstStandard(t *testing.T) {
 func TestForeignDecoder(t *testing.T) {
 	ffmpeg, err := exec.LookPath("ffmpeg")
 	if err != nil {
-		t.Skip("no ffmpeg on this machine")
+		t.Fatalf("%v; make deps installs it", err)
 	}
 	g := newScene(t, scene.Config{Seed: 7}).Picture(1, 12*time.Hour)
 	for _, g := range []*image.Gray{g, flat(16, 8, 255), Crop(g, image.Rect(3, 5, 138, 106))} {
