@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -34,8 +35,12 @@ func (p padded) captured(t testing.TB, frame []byte) time.Duration {
 // TestShutoffAtEveryRecord: our firmware on the simulated board, with the cut before
 // every record of an upload: no picture taken after it is ever accepted, and
 // pictures are back within five seconds of the release, newer than it.
+// PORTHOLE_LONG=1 makes it a thousand runs.
 func TestShutoffAtEveryRecord(t *testing.T) {
-	const runs = 1000
+	runs := 200
+	if os.Getenv("PORTHOLE_LONG") != "" {
+		runs = 1000
+	}
 	flash := provisioned(t, nil)
 	for seed := range uint64(runs) {
 		synctest.Test(t, func(t *testing.T) {
