@@ -68,12 +68,12 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// evening shortens the soak to its first hour: make hil runs the night, without
+// evening shortens the soak to twenty minutes: make hil runs the night, without
 // the race detector, and so does PORTHOLE_LONG=1 with it.
 func evening(s *scenario.Scenario, _ *simBenchConfig) func(*simBench) scenario.Bench {
 	if os.Getenv("PORTHOLE_LONG") == "" {
 		for i := range s.Steps {
-			s.Steps[i].Count = min(s.Steps[i].Count, 6)
+			s.Steps[i].Count = min(s.Steps[i].Count, 2)
 		}
 	}
 	return nil
