@@ -52,7 +52,8 @@ type feedConfig struct {
 	bus                *event.Bus
 	offline, period    time.Duration // of the server; zero for its defaults
 	upload             board.UploaderConfig
-	boards             int // with more than 1 the others have a network side only
+	boards             int        // with more than 1 the others have a network side only
+	others             sim.Source // what those see
 }
 
 // The network of the simulated room.
@@ -137,7 +138,7 @@ func newFeed(cfg feedConfig) (_ *feed, err error) {
 			Target: target, Dial: dialer(addr.String()), TLS: trusting(f.roots), Interval: cfg.interval, Frames: cfg.frames,
 			Profile: cfg.upload.Profile, Core: cfg.upload.Core, Timing: cfg.upload.Timing, Faults: cfg.upload.Faults, Resume: cfg.upload.Resume,
 		},
-		tokens: others, boards: len(others), seed: cfg.seed, source: cfg.source,
+		tokens: others, boards: len(others), seed: cfg.seed, source: cfg.others,
 	})
 	return f, err
 }

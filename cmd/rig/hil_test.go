@@ -68,8 +68,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// evening shortens the soak to twenty minutes: make hil runs the night, without
-// the race detector, and so does PORTHOLE_LONG=1 with it.
+// evening shortens the soak to twenty minutes; PORTHOLE_LONG=1 runs the night.
 func evening(s *scenario.Scenario, _ *simBenchConfig) func(*simBench) scenario.Bench {
 	if os.Getenv("PORTHOLE_LONG") == "" {
 		for i := range s.Steps {

@@ -56,6 +56,17 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 	if err != nil {
 		return err
 	}
+	// The other boards have a source of their own: the first one's frames are its.
+	others := src
+	if c.Boards > 1 {
+		if c.Source == "-" {
+			return cli.Usage(cli.Hint(fmt.Errorf("--boards %d with --source -: standard input feeds one board", c.Boards), "give a folder or a file of frames"))
+		}
+		if others, err = c.open(ctx, std); err != nil {
+			return err
+		}
+		defer others.close()
+	}
 	address := func(port int) string { return net.JoinHostPort(c.Host, strconv.Itoa(port)) }
 	if c.Serial == "off" {
 		c.Serial = ""
@@ -63,7 +74,7 @@ func (c *simCmd) Run(ctx context.Context, std cli.IO) error {
 	f, err := newFeed(feedConfig{
 		https: address(c.Port), http: address(c.HTTPPort), admin: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.AdminPort)),
 		serial: c.Serial, pty: c.PTY,
-		keepCA: true, interval: c.Interval, frames: c.Frames, seed: c.Seed, source: src, bus: bus, upload: upload, boards: c.Boards,
+		keepCA: true, interval: c.Interval, frames: c.Frames, seed: c.Seed, source: src, others: others, bus: bus, upload: upload, boards: c.Boards,
 	})
 	if err != nil {
 		return err
