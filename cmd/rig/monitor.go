@@ -102,6 +102,9 @@ func (c *monitorCmd) config(std cli.IO) (monitor.Config, *monitor.Printer, error
 	if c.Within != 0 && (c.Until == "" || c.Within < 0) {
 		return cfg, nil, cli.Usage(cli.Hint(fmt.Errorf("--within %v has nothing to bound", c.Within), "for example --until 'wifi joined' --within 10s"))
 	}
+	if c.Baud <= 0 {
+		return cfg, nil, cli.Usage(cli.Hint(fmt.Errorf("--baud %d is no speed", c.Baud), baudHint))
+	}
 	if c.ELF != "" {
 		program, err := backtrace.Open(c.ELF)
 		if err != nil {
@@ -112,9 +115,11 @@ func (c *monitorCmd) config(std cli.IO) (monitor.Config, *monitor.Printer, error
 	return cfg, p, nil
 }
 
+const baudHint = "the console of a board runs at 115200 unless its program says otherwise"
+
 // open opens the port so that flashers can have it for a while, which is noted.
 func (c *monitorCmd) open(ctx context.Context, notes chan<- monitor.Note) (hil.Port, error) {
-	port, err := openShared(ctx, c.Port, func(h serial.Handover) {
+	port, err := openShared(ctx, c.Port, c.Baud, func(h serial.Handover) {
 		n := monitor.Note{Text: "the port is lent to " + h.To}
 		if h.Back {
 			n.Text = "the port is ours again"
@@ -124,11 +129,11 @@ func (c *monitorCmd) open(ctx context.Context, notes chan<- monitor.Note) (hil.P
 		default: // it is news, not data
 		}
 	})
+	if _, refused := errors.AsType[*serial.BaudError](err); refused {
+		return nil, cli.Hint(fmt.Errorf("--baud: %w", err), baudHint)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if err := port.SetBaud(c.Baud); err != nil {
-		return nil, cli.Hint(errors.Join(fmt.Errorf("set --baud %d: %w", c.Baud, err), port.Close()), "the console of a board runs at 115200 unless its program says otherwise")
 	}
 	return port, nil
 }

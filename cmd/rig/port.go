@@ -94,6 +94,6 @@ func stableName(name string) string { return openers(serial.Request{}).Stable(na
 
 // openShared opens a port for an owner that steps back for others: a monitor,
 // for a flasher. notify, which may be nil, is told of it.
-func openShared(ctx context.Context, name string, notify func(serial.Handover)) (*serial.Shared, error) {
-	return openers(serial.Request{}).OpenShared(ctx, name, notify)
+func openShared(ctx context.Context, name string, baud int, notify func(serial.Handover)) (*serial.Shared, error) {
+	return openers(serial.Request{}).OpenShared(ctx, name, baud, notify)
 }

@@ -41,7 +41,7 @@ type watch struct {
 func watchPort(ctx context.Context, bus *event.Bus, name string, program *backtrace.Program) (*watch, error) {
 	w := &watch{bus: bus, name: name}
 	w, err := w.run(ctx, program, func(ctx context.Context) (*serial.Shared, error) {
-		return openShared(ctx, name, func(h serial.Handover) { w.lent(h) })
+		return openShared(ctx, name, 0, func(h serial.Handover) { w.lent(h) })
 	})
 	if err != nil {
 		return nil, cli.Hint(err, "rig ports lists the ports and who uses them")

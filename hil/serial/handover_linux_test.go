@@ -23,7 +23,7 @@ func TestHandover(t *testing.T) {
 	l := leaseDir(t)
 	moves := make(chan Handover, 10)
 	o := Openers{Leases: l, Request: Request{Purpose: "rig monitor"}}
-	s, err := o.OpenShared(t.Context(), far.path, func(h Handover) { moves <- h })
+	s, err := o.OpenShared(t.Context(), far.path, 0, func(h Handover) { moves <- h })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestHandover(t *testing.T) {
 	expect("one\n", monitor)
 
 	// A second monitor does not push the first one out.
-	if _, err := o.OpenShared(t.Context(), far.path, nil); err == nil || !strings.Contains(err.Error(), "rig monitor") {
+	if _, err := o.OpenShared(t.Context(), far.path, 0, nil); err == nil || !strings.Contains(err.Error(), "rig monitor") {
 		t.Errorf("second monitor: %v", err)
 	}
 
@@ -138,7 +138,7 @@ func TestHandoverTrouble(t *testing.T) {
 	far := newPTY(t)
 	far.keep(t)
 	l := leaseDir(t)
-	s, err := (Openers{Leases: l}).OpenShared(t.Context(), far.path, nil)
+	s, err := (Openers{Leases: l}).OpenShared(t.Context(), far.path, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

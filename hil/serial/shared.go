@@ -28,6 +28,11 @@ type SharedConfig struct {
 	// Open opens the port, without a lease: now, and whenever it comes back.
 	Open func(ctx context.Context) (hil.Port, error)
 
+	// Baud is the owner's speed from the first byte on; 0 is [hil.DefaultBaud].
+	// Set later, with SetBaud, it may come after the port's end: a recording that is
+	// played at once is over by then.
+	Baud int
+
 	// ID is the port's identity for its lease. Without one the port is shared
 	// inside this process only.
 	ID      string
@@ -65,10 +70,22 @@ var _ hil.Port = (*Shared)(nil)
 // sharedQueue is how many bytes wait for the owner: at 3 Mbaud, 14 s.
 const sharedQueue = 4 << 20
 
+// BaudError is a speed that a port refused when it was opened.
+type BaudError struct {
+	Baud int
+	Err  error
+}
+
+func (e *BaudError) Error() string { return fmt.Sprintf("set baud %d: %v", e.Baud, e.Err) }
+func (e *BaudError) Unwrap() error { return e.Err }
+
 // NewShared opens a port to share. ctx bounds the opening only.
 func NewShared(ctx context.Context, cfg SharedConfig) (*Shared, error) {
+	if cfg.Baud < 0 {
+		return nil, &BaudError{cfg.Baud, errors.New("it is no speed")}
+	}
 	cfg.Request.Yields = true
-	s := &Shared{cfg: cfg, rx: bytequeue.New(sharedQueue), turn: make(chan struct{}, 1), baud: hil.DefaultBaud}
+	s := &Shared{cfg: cfg, rx: bytequeue.New(sharedQueue), turn: make(chan struct{}, 1), baud: cmp.Or(cfg.Baud, hil.DefaultBaud)}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.take(ctx, cfg.Request); err != nil {
 		s.cancel()
@@ -97,7 +114,7 @@ func (s *Shared) take(ctx context.Context, req Request) (err error) {
 	defer s.mu.Unlock()
 	if err == nil && s.baud != hil.DefaultBaud {
 		if err = port.SetBaud(s.baud); err != nil {
-			port.Close()
+			err = errors.Join(&BaudError{s.baud, err}, port.Close())
 		}
 	}
 	if err == nil && s.err != nil {
@@ -323,9 +340,9 @@ func (s *Shared) Close() error {
 func (s *Shared) Dropped() uint64 { return s.rx.Dropped() }
 
 // OpenShared opens a port by its name like [Openers.Open], for an owner that
-// steps back for others.
-func (o Openers) OpenShared(ctx context.Context, name string, notify func(Handover)) (*Shared, error) {
-	cfg := SharedConfig{Leases: o.Leases, Request: o.Request, Notify: notify}
+// steps back for others. baud is its speed, 0 for [hil.DefaultBaud].
+func (o Openers) OpenShared(ctx context.Context, name string, baud int, notify func(Handover)) (*Shared, error) {
+	cfg := SharedConfig{Baud: baud, Leases: o.Leases, Request: o.Request, Notify: notify}
 	cfg.Open = func(ctx context.Context) (hil.Port, error) { return o.Open(ctx, name) }
 	if scheme, _ := o.split(name); scheme == "" || scheme == "usb" {
 		info, err := o.Local(name)

@@ -14,6 +14,41 @@ import (
 	"porthole/hil/hiltest"
 )
 
+// over is a port that has nothing to say.
+type over struct{ hil.Port }
+
+func (over) Read([]byte) (int, error) { return 0, io.EOF }
+
+// TestSharedBaud: the owner's speed is set before the port is read, so that it
+// comes in time for one that ends at once.
+func TestSharedBaud(t *testing.T) {
+	pipe, far := hiltest.Pipe()
+	port := over{pipe}
+	s, err := NewShared(t.Context(), SharedConfig{Baud: 74880, Open: func(context.Context) (hil.Port, error) { return port, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("read: %v", err)
+	}
+	if _, _, baud := far.State(); baud != 74880 {
+		t.Errorf("the port is at %d", baud)
+	}
+	gone, _ := hiltest.Pipe()
+	gone.Close()
+	for _, cfg := range []SharedConfig{
+		{Baud: 74880, Open: func(context.Context) (hil.Port, error) { return gone, nil }},
+		{Baud: -1, Open: func(context.Context) (hil.Port, error) { return port, nil }},
+	} {
+		if _, err := NewShared(t.Context(), cfg); err == nil {
+			t.Errorf("speed %d was taken", cfg.Baud)
+		} else if refused, ok := errors.AsType[*BaudError](err); !ok || refused.Baud != cfg.Baud {
+			t.Errorf("speed %d: %v", cfg.Baud, err)
+		}
+	}
+}
+
 // TestSharedInProcess: a flasher borrows the port of a monitor.
 func TestSharedInProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

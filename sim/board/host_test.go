@@ -78,10 +78,16 @@ func (h *host) frame(d time.Duration) ([]byte, error) {
 	return f, nil
 }
 
-// drain reads until the line has been silent for d, and forgets it.
-func (h *host) drain(d time.Duration) {
+// listen reads until the line has been silent for d. One read is not enough: what
+// the board says arrives in as many pieces as it was said in.
+func (h *host) listen(d time.Duration) {
 	for h.read(d) == nil {
 	}
+}
+
+// drain reads until the line has been silent for d, and forgets it.
+func (h *host) drain(d time.Duration) {
+	h.listen(d)
 	h.frames = nil
 	h.dec.Reset()
 }

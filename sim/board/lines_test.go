@@ -119,7 +119,7 @@ func TestBanner(t *testing.T) {
 	}
 	// GPIO15 low silences the ROM.
 	atBoard(t, board.Config{Strap: 0x11}, func(t *testing.T, b *board.Board, h *host) {
-		h.read(time.Second)
+		h.listen(time.Second)
 		if h.log.Len() > 0 {
 			t.Errorf("log %q", h.log.String())
 		}

@@ -160,7 +160,7 @@ func TestStubReboot(t *testing.T) {
 			if err := errors.Join(err, err2, err3); err != nil {
 				t.Fatal(err)
 			}
-			h.read(10 * time.Millisecond)
+			h.listen(10 * time.Millisecond)
 			if s := b.Status(); s.State != tt.want || tt.want == board.StateROM && (s.Reason != board.SoftwareReset || s.Strap != 0x03) {
 				t.Errorf("entry %#x: %+v", tt.entry, s)
 			}
@@ -181,7 +181,7 @@ func TestRAMApp(t *testing.T) {
 		if err := errors.Join(h.upload(0x40080000, sample(5000)), h.enter(0x40080404)); err != nil {
 			t.Fatal(err)
 		}
-		h.read(time.Second)
+		h.listen(time.Second)
 		if !strings.HasSuffix(h.log.String(), "Hello world! from 0x40080404\n") || b.Status().State != board.StateRAMApp {
 			t.Errorf("log %q, %v", h.log.String(), b.Status().State)
 		}

@@ -161,7 +161,7 @@ func TestProgramLife(t *testing.T) {
 			h.hardReset()
 			time.Sleep(time.Second)
 		}
-		h.read(time.Second)
+		h.listen(time.Second)
 		if most != 1 {
 			t.Errorf("%d programs at once", most)
 		}
