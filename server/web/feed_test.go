@@ -283,15 +283,17 @@ func leavesNoTrace(t *testing.T, c *camera, tab *browsertest.Tab) {
 
 func asksOneByOne(t *testing.T, c *camera, tab *browsertest.Tab) {
 	tab.Wait(`seen.frame >= 1`)
-	gate := make(chan struct{})
+	gate, held := make(chan struct{}), 0
 	t.Cleanup(func() { close(gate) })
 	c.set(other, func(w http.ResponseWriter) {
+		c.note(func() { held++ })
 		<-gate
 		w.Header().Set("Content-Type", "image/png")
 		_, _ = w.Write(picture(77))
 	})
-	c.wait(t, "a request at the gate", func() bool { return c.flight == 1 })
-	for range 3 {
+	// Not any request under way: one that came before the gate was shut is answered, and the next is due.
+	c.wait(t, "a request at the gate", func() bool { return held == 1 })
+	for n := range 3 {
 		asked := c.count()
 		tab.Run(`dispatchEvent(new Event('scroll')); dispatchEvent(new Event('online')); document.dispatchEvent(new Event('visibilitychange'))`)
 		c.pass(t, 4) // four periods without an answer
@@ -299,7 +301,7 @@ func asksOneByOne(t *testing.T, c *camera, tab *browsertest.Tab) {
 			t.Errorf("%d requests beside the one under way", got-asked)
 		}
 		gate <- struct{}{}
-		c.wait(t, "the next request", func() bool { return c.asked > asked })
+		c.wait(t, "the next request at the gate", func() bool { return held >= n+2 })
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
