@@ -114,6 +114,9 @@ func onLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// Showing reports whether viewers get a picture: from the first publication on.
+func (s *Server) Showing() bool { return s.current.Load() != nil }
+
 // Truth returns what the public is really shown now.
 func (s *Server) Truth() Truth {
 	t := *s.truth.Load()

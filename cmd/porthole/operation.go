@@ -78,11 +78,11 @@ type pulse struct {
 // begun waits until the first picture is published, and reports whether that
 // came before the end of ctx: only then is a service ready.
 func (p *pulse) begun(ctx context.Context) bool {
-	for p.srv.Truth().Published == 0 {
+	for !p.srv.Showing() {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 	}
 	return true
