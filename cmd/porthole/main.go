@@ -16,7 +16,7 @@ type grammar struct {
 	Ask        askCmd        `cmd:"" help:"Let the running server do something: switch what the public sees."`
 	Doctor     doctorCmd     `cmd:"" help:"Examine a deployed server from outside and say what to mend."`
 	BenchCodec benchCodecCmd `cmd:"" help:"Measure what a folder of pictures costs as changes, and by other codecs."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Version    cli.Version   `cmd:"" help:"Print the version."`
 }
 
 func app() cli.App {

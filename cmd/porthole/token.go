@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"porthole/internal/cli"
 	"porthole/internal/devca"
@@ -132,21 +131,4 @@ func stateFile(flag, name string) (string, error) {
 		return "", cli.Hint(err, "name the file by its flag")
 	}
 	return filepath.Join(dir, name), nil
-}
-
-type versionCmd struct{}
-
-func (versionCmd) Run(_ context.Context, std cli.IO) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("this program was built without version information")
-	}
-	revision := "unknown revision"
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			revision = s.Value
-		}
-	}
-	fmt.Fprintf(std.Out, "porthole %s (%s) %s\n", info.Main.Version, revision, info.GoVersion)
-	return nil
 }

@@ -29,6 +29,7 @@ type grammar struct {
 	Testset   testsetCmd   `cmd:"" help:"Make the pictures that codecs are measured on."`
 	Load      loadCmd      `cmd:"" help:"Load a server with viewers and measure what they see."`
 	TUI       tuiCmd       `cmd:"" name:"tui" help:"Show camera, server, viewers, board and console on one screen."`
+	Version   cli.Version  `cmd:"" help:"Print the version."`
 }
 
 func app() cli.App {

@@ -64,13 +64,16 @@ func (a App) Run(ctx context.Context, args []string, std IO) (code int) {
 		kong.DefaultEnvars(a.EnvPrefix),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(std),
+		kong.Bind(std, a),
 	)
 	if err != nil {
 		return Report(std.Err, err) // the grammar itself is wrong: a bug, seen by every test
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if len(args) == 1 && args[0] == "--version" { // what a stranger tries
+		args = []string{"version"}
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
