@@ -3,10 +3,13 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"image/jpeg"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"porthole/internal/scene"
 	"porthole/server/delta"
 	"porthole/server/picture"
+	"porthole/server/web"
 )
 
 // sees opens a page of a server in a browser; the page has one feed and keeps
@@ -134,4 +138,102 @@ func TestCanvas(t *testing.T) {
 			compareCanvas(t, s, func() *browsertest.Tab { return sees(t, s, test.script) }, test.frames)
 		})
 	}
+}
+
+// TestBrokenFrame: a frame that makes another picture than it says, or builds on
+// another one, costs the visitor a key at once, and no word; the second in a row is
+// an outage.
+func TestBrokenFrame(t *testing.T) {
+	var key, change []byte
+	feed := delta.NewFeed(delta.Strict, 1)
+	room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed.Show(room.Picture(1, 0))
+	line, err := feed.Join()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key = line.Key.Data
+	feed.Show(room.Picture(2, 2*time.Second))
+	var dec delta.Decoder
+	if err := dec.Decode(key); err != nil {
+		t.Fatal(err)
+	}
+	seq, _ := dec.Seq()
+	frames, _, _ := line.Next(seq)
+	change = frames[0].Data
+	damaged := func(at int) []byte {
+		b := bytes.Clone(change)
+		b[at] ^= 1
+		return b
+	}
+	for _, test := range []struct {
+		name    string
+		broken  []byte
+		times   int // streams that have it
+		outages int
+	}{
+		{"checksum", damaged(6), 1, 0},
+		{"gap", damaged(5), 1, 0},
+		{"twice", damaged(6), 2, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var asked []string
+			mux := http.NewServeMux()
+			web.Register(mux)
+			mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				asked = append(asked, r.URL.RawQuery)
+				n := len(asked)
+				mu.Unlock()
+				list := [][]byte{key, change}
+				switch {
+				case n == 1:
+					list = [][]byte{key, test.broken}
+				case n <= test.times:
+					list = [][]byte{test.broken}
+				}
+				for _, b := range list {
+					w.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+					w.Write(b)
+				}
+				http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			})
+			// A wait of a second or more is one for a failure here: none may come before the key does.
+			tab := sees(t, mux, `globalThis.waits = 0; const timer = setTimeout;
+				globalThis.setTimeout = (f, ms) => {
+					if (ms >= 500 && ms <= 2000) waits++;
+					return timer(f, ms >= 500 && ms <= 2000 ? 1 : ms);
+				};`)
+			tab.Wait(`seen.length > 0`)
+			tab.Wait(`'` + base64.StdEncoding.EncodeToString(pixels(t, key, change)) + `' === seen.at(-1)[0]`)
+			if got := browsertest.Eval[int](tab, `broken`); got != test.outages {
+				t.Errorf("%d unreachable events, want %d", got, test.outages)
+			}
+			if got := browsertest.Eval[int](tab, `waits`); got != test.outages {
+				t.Errorf("%d back-offs, want %d", got, test.outages)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if want := make([]string, test.times+1); !slices.Equal(asked, want) {
+				t.Errorf("streams asked for with %q, want %q: from the start each time", asked, want)
+			}
+		})
+	}
+}
+
+// pixels is the picture that the frames make.
+func pixels(t *testing.T, frames ...[]byte) []byte {
+	t.Helper()
+	var dec delta.Decoder
+	for _, b := range frames {
+		if err := dec.Decode(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dec.Picture().Pix
 }

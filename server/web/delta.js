@@ -1,9 +1,11 @@
 // The decoder of the delta stream: frames in, pictures out, to the last bit what package delta makes
 // of them. docs/delta-format.md is the format. All arithmetic is in integers below 2^32.
 
-const zigzag = [0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34,
-  27, 20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
-  58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63];
+// Along the anti-diagonals, up where u + v is even; index 8v + u.
+const zigzag = [...Array(64).keys()].sort((a, b) => {
+  const sum = (i) => (i >> 3) + (i & 7), d = sum(a);
+  return d - sum(b) || (d & 1 ? a - b : b - a);
+});
 const cosines = [256, 355, 334, 301, 256, 201, 139, 71];
 // The cosine of row u at sample x by its symmetries: k counts sixteenths of half a turn.
 const cosine = (u, x) => {
@@ -12,7 +14,7 @@ const cosine = (u, x) => {
   return u ? m > 8 ? -cosines[16 - m] : cosines[m] : 256;
 };
 const basis = zigzag.map((_, i) => cosine(i >> 3, i & 7));
-const place = zigzag.map((_, k) => k < 10 ? k : 10 + [15, 21, 28, 36, 49].filter((n) => k >= n).length);
+const place = zigzag.map((_, k) => k < 10 ? k : k < 49 ? (k > 14) + (k > 20) + (k > 27) + (k > 35) + 10 : 15);
 const band = (k) => (k > 2) + (k > 9);
 
 // Where each group of contexts begins, and the probability that each one starts with.
@@ -37,6 +39,8 @@ const sums = Uint32Array.from({ length: 256 }, (_, c) => {
   return c;
 });
 
+const MISSED = 0; // thrown for the frame that a key makes good
+
 const clamp = (v, low, high) => v < low ? low : v > high ? high : v;
 
 const name64 = (bytes) =>
@@ -56,7 +60,8 @@ export class Changes {
 
   constructor(base) { this.#base = base; }
 
-  // Yields bitmaps and what they cost in bytes; calls beat when something came.
+  // Yields bitmaps and what they cost in bytes; calls beat when something came. Ends where it is worth
+  // to begin again after the time due.
   async *follow(signal, beat) {
     const get = async (path) => {
       const answer = await fetch(new URL(path, this.#base), { cache: 'no-store', signal });
@@ -65,8 +70,11 @@ export class Changes {
       return answer;
     };
     this.#bytes = 0;
-    if (this.#held) yield* this.#fetch(get);
-    else yield* this.#stream(get, beat);
+    try {
+      yield* this.#held ? this.#fetch(get) : this.#stream(get, beat);
+    } catch (reason) {
+      if (reason !== MISSED) throw reason;
+    }
   }
 
   async #bitmap() {
@@ -75,7 +83,8 @@ export class Changes {
     return [await createImageBitmap(this.#decoder.image()), bytes];
   }
 
-  // A frame that makes no right picture costs a key; one key after the other, and there is no use.
+  // Takes a frame in. The first one that makes no right picture costs a key, at once and without a word
+  // (see follow); the second in a row is a failure, and with the third there is no use.
   #take(frame) {
     this.#bytes += frame.length;
     try {
@@ -85,7 +94,8 @@ export class Changes {
       this.none = ++this.#broken > 2;
       this.#decoder = new Decoder();
       this.#next = null;
-      throw reason;
+      this.due = 0;
+      throw this.#broken > 1 ? reason : MISSED;
     }
   }
 
@@ -97,7 +107,7 @@ export class Changes {
       if (this.none) return;
       for (const reader = answer.body.getReader(); ;) {
         const { value, done } = await reader.read();
-        if (done) throw Error('end');
+        if (done) throw Error('frame');
         came = true;
         beat();
         const all = new Uint8Array(rest.length + value.length);
@@ -111,7 +121,7 @@ export class Changes {
           else if (n) this.#take(record);
         }
         rest = all.slice(at);
-        if (rest.length > 1 << 20) throw Error('length');
+        if (rest.length > 1 << 20) throw Error('frame');
         if (this.#bytes) yield await this.#bitmap();
       }
     } catch (reason) {
@@ -150,24 +160,21 @@ export class Decoder {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
     const key = frame[0] === 17;
     const head = key ? 15 : 12;
+    if (!key && frame[0] !== 16 || frame.length < head || frame.length > 1 << 20) throw Error('frame');
     const coarse = frame[head - 2], fine = frame[head - 1];
-    if (!key && frame[0] !== 16 || frame.length < head || frame.length > 1 << 20 || !coarse || !fine)
-      throw Error('format');
     const seq = view.getUint32(1);
     const width = key ? view.getUint16(5) : this.width;
     const height = key ? view.getUint16(7) : this.height;
-    if (!width || !height || width > 1600 || height > 1600 || width * height > 192e4)
-      throw Error('size');
-    if (!key && (!frame[5] || (seq - frame[5]) >>> 0 !== this.seq)) throw Error('base');
+    if (!coarse || !fine || !width || !height || width > 1600 || height > 1600 || width * height > 192e4
+      || !key && (!frame[5] || (seq - frame[5]) >>> 0 !== this.seq)) throw Error('frame');
     const across = (width + 15) >> 4, down = (height + 15) >> 4;
-    const body = new Body(frame.subarray(head), key, across, down, [coarse, fine], this);
+    const body = scan(frame.subarray(head), key, across, down, [coarse, fine], this);
     let sum = -1;
     for (let y = 0; y < height; y++)
       for (let i = y * body.stride, end = i + width; i < end; i++)
         sum = sums[(sum ^ body.pixels[i]) & 255] ^ sum >>> 8;
-    if (~sum >>> 0 !== view.getUint32(head - 6)) throw Error('sum');
-    const { pixels, stride, active } = body;
-    Object.assign(this, { width, height, seq, pixels, stride, active });
+    if (~sum >>> 0 !== view.getUint32(head - 6)) throw Error('frame');
+    Object.assign(this, body, { width, height, seq });
   }
 
   // The picture as RGBA.
@@ -181,159 +188,144 @@ export class Decoder {
   }
 }
 
-// One frame while it is read: the range decoder, the contexts, the macroblocks.
-class Body {
-  at = 0;
-  size = 0xffffffff;
-  code = 0;
-  quick = start.slice();
-  slow = start.slice();
+// Reads one frame upon the picture before: the range decoder, the contexts, the macroblocks.
+const scan = (input, key, across, down, [coarse, fine], { pixels: old, active }) => {
+  const stride = across * 16, rows = down * 16, count = across * down;
+  const pixels = key ? new Uint8Array(count * 256) : old.slice();
+  const now = key ? new Uint8Array(count) : active.slice();
+  // Of each macroblock: coded, intra, fine, pattern, vector.
+  const mbs = Array.from({ length: count }, () => ({ c: 0, i: 0, f: 0, p: 0, x: 0, y: 0 }));
+  const steps = [coarse, fine].map((q) => zigzag.map((z) => (q * (20 + (z >> 3) + (z & 7)) * 16 + 10) / 20 | 0));
+  const quick = start.slice(), slow = start.slice();
+  let at = 0, size = 2 ** 32 - 1, code = 0;
 
-  constructor(data, key, across, down, quantisers, { pixels, active }) {
-    Object.assign(this, { data, across, down, quantisers, stride: across * 16, rows: down * 16 });
-    for (let n = 4; n--;) this.code = (this.code << 8 | this.next()) >>> 0;
-    const count = across * down;
-    this.from = pixels;
-    this.pixels = key ? new Uint8Array(count * 256) : pixels.slice();
-    this.active = key ? new Uint8Array(count) : active.slice();
-    // Of each macroblock: coded, intra, fine, pattern, vector.
-    this.mbs = Array.from({ length: count }, () => ({ c: 0, i: 0, f: 0, p: 0, x: 0, y: 0 }));
-    this.steps = quantisers.map((q) => zigzag.map((z) => (q * (20 + (z >> 3) + (z & 7)) * 16 + 10) / 20 | 0));
-    for (let n = 0; n < count; n++) this.macroblock(n, key, active);
-    this.deblock();
-    if (!key)
-      this.mbs.forEach(({ c }, n) => this.active[n] = c ? 3 : Math.max(active[n] - 1, 0));
-  }
+  const next = () => at < input.length ? input[at++] : 0;
 
-  next() { return this.at < this.data.length ? this.data[this.at++] : 0; }
-
-  normalise() {
-    while (this.size < 16777216) {
-      this.size = this.size << 8 >>> 0;
-      this.code = (this.code << 8 | this.next()) >>> 0;
+  const normalise = () => {
+    while (size < 16777216) {
+      size = size << 8 >>> 0;
+      code = (code << 8 | next()) >>> 0;
     }
-  }
+  };
 
-  bit(ctx) {
-    const { quick, slow } = this;
-    const bound = (this.size >>> 16) * (quick[ctx] + slow[ctx] >> 1);
-    const one = this.code >= bound;
+  const bit = (ctx) => {
+    const bound = (size >>> 16) * (quick[ctx] + slow[ctx] >> 1);
+    const one = code >= bound;
     if (one) {
-      this.code -= bound;
-      this.size -= bound;
+      code -= bound;
+      size -= bound;
       quick[ctx] -= quick[ctx] >> 4;
       slow[ctx] -= slow[ctx] >> 7;
     } else {
-      this.size = bound;
+      size = bound;
       quick[ctx] += 65536 - quick[ctx] >> 4;
       slow[ctx] += 65536 - slow[ctx] >> 7;
     }
-    this.normalise();
+    normalise();
     return +one;
-  }
+  };
 
-  raw() {
-    this.size >>>= 1;
-    const one = this.code >= this.size;
-    if (one) this.code -= this.size;
-    this.normalise();
+  const raw = () => {
+    size >>>= 1;
+    const one = code >= size;
+    if (one) code -= size;
+    normalise();
     return +one;
-  }
+  };
 
-  number(ctx) {
+  const number = (ctx) => {
     let n = 0, v = 1;
-    while (n < 16 && this.bit(ctx + Math.min(n, 7))) n++;
-    while (n--) v = v * 2 + this.raw();
+    while (n < 16 && bit(ctx + Math.min(n, 7))) n++;
+    while (n--) v = v * 2 + raw();
     return v - 1;
-  }
+  };
 
-  signed(ctx) {
-    const v = this.number(ctx);
-    return v && this.raw() ? -v : v;
-  }
+  const signed = (ctx) => {
+    const v = number(ctx);
+    return v && raw() ? -v : v;
+  };
 
-  macroblock(n, key, active) {
-    const { across, mbs, stride, pixels } = this;
+  const macroblock = (n) => {
     const mb = mbs[n], none = { c: 0, i: 0, p: 0 };
     const column = n % across, x = column * 16, y = (n - column) / across * 16;
     const more = column + 1 < across;
     const left = column ? mbs[n - 1] : none, above = y ? mbs[n - across] : none;
     if (key) {
-      const ctx = ACTIVE + (column ? 3 * this.active[n - 1] : 0);
+      const ctx = ACTIVE + (column ? 3 * now[n - 1] : 0);
       let v = 0;
-      while (v < 3 && this.bit(ctx + v)) v++;
-      this.active[n] = v;
+      while (v < 3 && bit(ctx + v)) v++;
+      now[n] = v;
       mb.c = mb.i = 1;
     } else {
       const near = left.c + above.c + (y && more ? mbs[n - across + 1].c : 0);
       const ahead = more && active[n + 1] === 3 || active[n + across] === 3;
-      mb.c = this.bit(SKIP + (near * 4 + active[n]) * 2 + ahead);
+      mb.c = bit(SKIP + (near * 4 + active[n]) * 2 + ahead);
       if (!mb.c) return;
-      mb.i = this.bit(INTRA + left.i + above.i);
+      mb.i = bit(INTRA + left.i + above.i);
     }
 
     const pred = new Uint8Array(256);
     if (mb.i) {
-      const high = this.bit(MODE);
-      this.intra(x, y, high * 2 + this.bit(MODE + 1 + high), pred);
+      const high = bit(MODE);
+      intra(x, y, high * 2 + bit(MODE + 1 + high), pred);
     } else {
       const { x: px, y: py } = [left, above].find((o) => o.c && !o.i) ?? { x: 0, y: 0 };
       let dx = px, dy = py;
-      if (this.bit(STILL + !!(px || py))) {
-        dx += this.signed(VECTOR);
-        dy += this.signed(VECTOR + 8);
+      if (bit(STILL + !!(px || py))) {
+        dx += signed(VECTOR);
+        dy += signed(VECTOR + 8);
       }
       mb.x = clamp(dx, -2047, 2047);
       mb.y = clamp(dy, -2047, 2047);
-      this.inter(x, y, mb.x, mb.y, pred);
+      inter(x, y, mb.x, mb.y, pred);
     }
 
     for (let b = 0; b < 4; b++) {
       const beside = b & 1 ? mb.p >> b - 1 : left.p >> b + 1;
       const over = b > 1 ? mb.p >> b - 2 : above.p >> b + 2;
-      mb.p |= this.bit(CODED + 4 * mb.i + (beside & 1) + 2 * (over & 1)) << b;
+      mb.p |= bit(CODED + 4 * mb.i + (beside & 1) + 2 * (over & 1)) << b;
     }
-    if (mb.p) mb.f = this.bit(FINE + mb.i);
+    if (mb.p) mb.f = bit(FINE + mb.i);
     for (let b = 0; b < 4; b++) {
-      const add = mb.p >> b & 1 && this.block(mb.i * 2 + mb.f, this.steps[mb.f]);
+      const add = mb.p >> b & 1 && block(mb.i * 2 + mb.f, steps[mb.f]);
       for (let i = 0; i < 64; i++) {
         const u = (b & 1) * 8 + (i & 7), v = (b >> 1) * 8 + (i >> 3);
         pixels[(y + v) * stride + x + u] = clamp(pred[v * 16 + u] + (add ? add[i] : 0), 0, 255);
       }
     }
-  }
+  };
 
   // The residual of a block.
-  block(type, steps) {
+  const block = (type, steps) => {
     const c = new Int32Array(64), t = new Int32Array(64), out = new Int32Array(64);
     for (let k = 0, before = 0; k < 64; k++) {
-      if (k < 63 && !this.bit(SET + (type * 16 + place[k]) * 3 + before)) {
+      if (k < 63 && !bit(SET + (type * 16 + place[k]) * 3 + before)) {
         before = 0;
         continue;
       }
       const group = type * 3 + band(k);
       let a = 1;
-      if (this.bit(MORE + group * 3 + before)) a = Math.min(2 + this.number(LEVEL + group * 8), 2047);
+      if (bit(MORE + group * 3 + before)) a = Math.min(2 + number(LEVEL + group * 8), 2047);
       before = Math.min(a, 2);
-      c[zigzag[k]] = clamp(this.raw() ? -a * steps[k] : a * steps[k], -32767, 32767);
-      if (k < 63 && this.bit(LAST + type * 16 + place[k])) break;
+      c[zigzag[k]] = clamp(raw() ? -a * steps[k] : a * steps[k], -32767, 32767);
+      if (k < 63 && bit(LAST + type * 16 + place[k])) break;
     }
-    const pass = (from, to, row, column, half, shift) => {
+    const pass = (input, output, row, column, half, shift) => {
       for (let r = 0; r < 8; r++)
         for (let x = 0; x < 8; x++) {
           let sum = half;
-          for (let u = 0; u < 8; u++) sum += from[r * row + u * column] * basis[u * 8 + x];
-          to[r * row + x * column] = sum >> shift;
+          for (let u = 0; u < 8; u++) sum += input[r * row + u * column] * basis[u * 8 + x];
+          output[r * row + x * column] = sum >> shift;
         }
     };
     pass(c, t, 8, 1, 256, 9);
     pass(t, out, 1, 8, 8192, 14);
     return out;
-  }
+  };
 
   // Prediction from the row above and the column to the left.
-  intra(x, y, mode, pred) {
-    const { pixels, stride } = this, top = [], left = [];
+  const intra = (x, y, mode, pred) => {
+    const top = [], left = [];
     let sum = 16;
     for (let i = 0; i < 16; i++) {
       top[i] = y ? pixels[(y - 1) * stride + x + i] : x ? pixels[y * stride + x - 1] : 128;
@@ -346,31 +338,29 @@ class Body {
         ? (15 - c) * left[r] + (c + 1) * top[15] + (15 - r) * top[c] + (r + 1) * left[15] + 16 >> 5
         : left[r] : top[c] : sum >> 5;
     }
-  }
+  };
 
   // Prediction from the picture before, moved by half pixels.
-  inter(x, y, dx, dy, pred) {
-    const { from, stride, rows } = this;
+  const inter = (x, y, dx, dy, pred) => {
     x += dx >> 1;
     y += dy >> 1;
-    const at = (u, v) => from[clamp(v, 0, rows - 1) * stride + clamp(u, 0, stride - 1)];
+    const at = (u, v) => old[clamp(v, 0, rows - 1) * stride + clamp(u, 0, stride - 1)];
     for (let i = 0; i < 256; i++) {
       const u = x + (i & 15), v = y + (i >> 4), s = u + (dx & 1), t = v + (dy & 1);
       pred[i] = at(u, v) + at(s, v) + at(u, t) + at(s, t) + 2 >> 2;
     }
-  }
+  };
 
   // Smooths the edges of what is new: first the upright ones, then the level ones.
-  deblock() {
-    const { pixels, stride, rows, mbs, across, quantisers: [coarse, fine] } = this;
+  const deblock = () => {
     for (let pass = 0; pass < 2; pass++) {
       const dx = 1 - pass, dy = pass, step = pass ? stride : 1, along = pass ? 1 : stride;
       for (let by = dy; by < rows / 8; by++)
         for (let bx = dx; bx < stride / 8; bx++) {
           const a = mbs[(by >> 1) * across + (bx >> 1)];
           const b = mbs[(by - dy >> 1) * across + (bx - dx >> 1)];
-          const set = (mb, u, v) => mb.i || mb.p >> (v & 1) * 2 + (u & 1) & 1;
-          if (!(a.c && (set(a, bx, by) || a.x !== b.x || a.y !== b.y) || b.c && set(b, bx - dx, by - dy)))
+          const rough = (mb, u, v) => mb.i || mb.p >> (v & 1) * 2 + (u & 1) & 1;
+          if (!(a.c && (rough(a, bx, by) || a.x !== b.x || a.y !== b.y) || b.c && rough(b, bx - dx, by - dy)))
             continue;
           const q = a.c && !a.f || b.c && !b.f ? coarse : fine;
           const edge = (q * 7 / 10 | 0) + 2, flat = (q >> 2) + 2, most = (q / 5 | 0) + 1;
@@ -383,5 +373,11 @@ class Body {
           }
         }
     }
-  }
-}
+  };
+
+  for (let n = 4; n--;) code = (code << 8 | next()) >>> 0;
+  for (let n = 0; n < count; n++) macroblock(n);
+  deblock();
+  if (!key) mbs.forEach(({ c }, n) => now[n] = c ? 3 : Math.max(active[n] - 1, 0));
+  return { pixels, stride, active: now };
+};

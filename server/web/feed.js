@@ -3,11 +3,14 @@
 //   <script type="module" src="https://cam.example/feed.js"></script>
 //   <porthole-feed background alt="My desk"></porthole-feed>
 //
-// It takes a stream of changes, decodes them by delta.js and falls back to whole pictures.
+// It takes a stream of changes, decodes them by delta.js, which is served as a part of this module, and
+// falls back to whole pictures.
 // Attributes: src, interval, timeout (ms), background, alt, paused, wave.
 // Events: frame, unreachable, wave.
 // Pictures go straight from fetch to canvas: no object URLs, so a page needs neither img-src blob:
 // nor any unsafe-* in its CSP, only connect-src for the camera.
+
+import { Changes } from './delta.js';
 
 const LATEST = new URL('latest', import.meta.url).href;
 
@@ -208,7 +211,7 @@ export class PortholeFeed extends HTMLElement {
       this.#thrifty &&= !this.paused;
     };
     try {
-      const changes = await this.#source();
+      const changes = this.#source();
       if (changes)
         // A stream says at least every 15 s that it lives.
         for await (const picture of changes.follow(request.signal, () => watch(4e4))) await show(picture);
@@ -222,18 +225,14 @@ export class PortholeFeed extends HTMLElement {
     }
     clearTimeout(watchdog);
     if (!current()) return;
-    this.#request = null;
+    this.#stop(); // a stream that was left in the middle, too
     this.#update();
   }
 
   // Changes are tried first, unless the page names a picture.
-  async #source() {
+  #source() {
     if (this.getAttribute('src')) return null;
-    try {
-      this.#changes ??= new (await import(new URL('delta.js', LATEST))).Changes(LATEST);
-    } catch {
-      return null;
-    }
+    this.#changes ??= new Changes(LATEST);
     return this.#changes.none ? null : this.#changes;
   }
 
@@ -246,10 +245,10 @@ export class PortholeFeed extends HTMLElement {
     const answer = await fetch(url, { cache: 'no-store', headers, signal });
     if (answer.status === 304) return [];
     if (!answer.ok) throw answer;
-    const blob = await answer.blob();
-    const bitmap = await createImageBitmap(blob); // off-thread; rejects a broken one
+    const shot = await answer.blob();
+    const bitmap = await createImageBitmap(shot); // off-thread; rejects a broken one
     if (!signal.aborted) this.#etag = answer.headers.get('ETag');
-    return [bitmap, blob.size];
+    return [bitmap, shot.size];
   }
 
   // The new picture fades in over the old one, which stays whole beneath until the fade is over.
