@@ -100,12 +100,12 @@ export class Changes {
   }
 
   async *#stream(get, beat) {
-    let rest = new Uint8Array(), came;
+    let rest = new Uint8Array(), came, reader;
     try {
       const { seq } = this.#decoder;
       const answer = await get(seq === undefined ? 'stream' : `stream?from=${this.#name}&seq=${seq}`);
       if (this.none) return;
-      for (const reader = answer.body.getReader(); ;) {
+      for (reader = answer.body.getReader(); ;) {
         const { value, done } = await reader.read();
         if (done) throw Error('frame');
         came = true;
@@ -126,6 +126,7 @@ export class Changes {
       }
     } catch (reason) {
       this.#held ||= reason === 'late' && !came;
+      reader?.cancel().catch(() => {}); // nobody reads on
       throw reason;
     }
   }

@@ -225,7 +225,7 @@ export class PortholeFeed extends HTMLElement {
     }
     clearTimeout(watchdog);
     if (!current()) return;
-    this.#stop(); // a stream that was left in the middle, too
+    this.#request = null;
     this.#update();
   }
 
