@@ -325,11 +325,11 @@ func refusesBroken(t *testing.T, c *camera, tab *browsertest.Tab) {
 	tab.Wait(`seen.frame >= 1`)
 	good := picture(200)
 	for name, body := range map[string][]byte{"text": []byte("no picture"), "cut": good[:len(good)/2], "empty": nil} {
+		outages := browsertest.Eval[int](tab, `seen.unreachable`)
 		c.set(other, func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "image/png")
 			_, _ = w.Write(body)
 		})
-		outages := browsertest.Eval[int](tab, `seen.unreachable`)
 		tab.Wait(fmt.Sprintf(`seen.unreachable === %d`, outages+1))
 		served := c.shades()
 		if got := browsertest.Eval[int](tab, `shade()`); got != served[len(served)-1] {
