@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -24,17 +25,29 @@ import (
 // the picture of each frame event, and what it cost.
 func sees(t *testing.T, handler http.Handler, script string) *browsertest.Tab {
 	t.Helper()
+	return embeds(t, listens(t), handler, "", script)
+}
+
+// listens returns a listener for embeds, whose address is that of the page's site.
+func listens(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+// embeds is like sees for a page whose feed is that of another origin; "" is its own.
+func embeds(t *testing.T, ln net.Listener, handler http.Handler, origin, script string) *browsertest.Tab {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
 	mux.HandleFunc("GET /page", func(w http.ResponseWriter, r *http.Request) {
 		// The strictest policy that a site can have.
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'")
+		w.Header().Set("Content-Security-Policy", fmt.Sprintf("default-src 'none'; script-src %[1]s; connect-src %[1]s; require-trusted-types-for 'script'", cmp.Or(origin, "'self'")))
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprint(w, `<!doctype html><title>a site</title><script type="module" src="/feed.js"></script><porthole-feed></porthole-feed>`)
+		fmt.Fprintf(w, `<!doctype html><title>a site</title><script type="module" src="%s/feed.js"></script><porthole-feed></porthole-feed>`, origin)
 	})
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	srv := &http.Server{Handler: mux}
@@ -120,6 +133,11 @@ func (s *Server) showRendition(r *picture.Result) {
 	s.showDeltas(r.Picture)
 }
 
+// heldBack is a page's view of a proxy that holds streams back: nothing comes of them.
+const heldBack = `const real = fetch; globalThis.fetch = (url, o) => String(url).includes('/stream')
+	? new Promise((_, no) => { o.signal.onabort = () => no(o.signal.reason); }) : real(url, o);
+	const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms >= 1000 ? 500 : ms);`
+
 // TestCanvas: what a visitor sees is, pixel for pixel, what the decoder here
 // makes of the same frames, over the stream and over names.
 func TestCanvas(t *testing.T) {
@@ -128,14 +146,59 @@ func TestCanvas(t *testing.T) {
 		frames       int
 	}{
 		{"stream", "", 60},
-		// A proxy that holds streams back: nothing comes of them.
-		{"names", `const real = fetch; globalThis.fetch = (url, o) => String(url).includes('/stream')
-			? new Promise((_, no) => { o.signal.onabort = () => no(o.signal.reason); }) : real(url, o);
-			const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms >= 1000 ? 500 : ms);`, 8},
+		{"names", heldBack, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := testServer(t, func(c *Config) { c.Deltas, c.Period = DeltasStrict, time.Second })
 			compareCanvas(t, s, func() *browsertest.Tab { return sees(t, s, test.script) }, test.frames)
+		})
+	}
+}
+
+// TestEmbedded: a page of another origin sees the same, if it is one of those that
+// may; any other sees nothing and is told that there is nothing.
+func TestEmbedded(t *testing.T) {
+	for _, test := range []struct {
+		name, script string
+		listed       bool
+		frames       int
+	}{
+		{"stream", "", true, 10},
+		{"names", heldBack, true, 4},
+		{"stranger", "", false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ours, page := listens(t), listens(t)
+			s := testServer(t, func(c *Config) {
+				c.Deltas, c.Period = DeltasStrict, time.Second
+				c.Serving.Origins = []string{"https://www.example.org"}
+				if test.listed {
+					c.Serving.Origins = append(c.Serving.Origins, "http://"+page.Addr().String())
+				}
+			})
+			srv := &http.Server{Handler: s}
+			go srv.Serve(ours)
+			t.Cleanup(func() { srv.Close() })
+			open := func() *browsertest.Tab {
+				return embeds(t, page, http.NotFoundHandler(), "http://"+ours.Addr().String(), test.script)
+			}
+			if test.listed {
+				compareCanvas(t, s, open, test.frames)
+				return
+			}
+			room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := room.Picture(1, 0)
+			var b bytes.Buffer
+			jpeg.Encode(&b, g, nil)
+			s.showRendition(&picture.Result{JPEG: b.Bytes(), Picture: g, Width: g.Rect.Dx(), Height: g.Rect.Dy()})
+			tab := open()
+			tab.Wait(`broken === 1`)
+			if n := browsertest.Eval[int](tab, `seen.length`); n > 0 {
+				t.Errorf("%d pictures on a site that is not on the list", n)
+			}
 		})
 	}
 }

@@ -10,9 +10,9 @@
 // Pictures go straight from fetch to canvas: no object URLs, so a page needs neither img-src blob:
 // nor any unsafe-* in its CSP, only connect-src for the camera.
 
-import { Changes } from './delta.js';
+import { changes } from './delta.js';
 
-const LATEST = new URL('latest', import.meta.url).href;
+const LATEST = new URL('latest', import.meta.url);
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
@@ -21,7 +21,7 @@ sheet.replaceSync(`
 :host([hidden]) { display: none }
 div {
   position: absolute; inset: 0; pointer-events: none;
-  opacity: calc(var(--porthole-opacity, 1) * var(--light, 1)); filter: var(--porthole-filter, none);
+  opacity: calc(var(--porthole-opacity, 1)*var(--light, 1)); filter: var(--porthole-filter, none);
 }
 :host([background]) div { position: fixed; z-index: var(--porthole-layer, -1) }
 canvas {
@@ -43,236 +43,234 @@ button:hover { background: #000d }
 button:focus-visible { outline: 3px solid #fff; box-shadow: 0 0 0 6px #000; opacity: 1 }
 button::before {
   content: ""; width: 14px; height: 16px; background: currentColor; forced-color-adjust: none;
-  clip-path: polygon(0 0, 36% 0, 36% 100%, 64% 100%, 64% 0, 100% 0, 100% 100%, 0 100%);
+  clip-path: path('M0 0h5v16H0zM9 0h5v16H9z');
 }
-button[aria-pressed=true]::before { clip-path: polygon(8% 0, 100% 50%, 8% 100%) }
+button[aria-pressed=true]::before { clip-path: path('M1 0l13 8-13 8z') }
 .wave { translate: -52px }
 :host(:not([wave])) .wave { display: none }
 button.wave::before {
   width: 20px; height: 20px;
-  clip-path: polygon(18% 56%, 18% 12%, 32% 12%, 32% 44%, 36% 44%, 36% 0, 50% 0, 50% 44%, 54% 44%, 54% 6%, 68% 6%, 68% 50%, 82% 36%, 94% 44%, 64% 100%, 32% 100%, 18% 80%);
+  clip-path: path('M4 11V2h3v7h1V0h2v9h1V1h3v9l3-3 2 2-6 11H7L4 16z');
 }
 span { position: absolute; clip-path: inset(50%); white-space: nowrap }
 @media (prefers-reduced-motion) { canvas, canvas.front { transition: none } }
 `);
 
-const make = (tag, props) => Object.assign(document.createElement(tag), props);
+const make = (tag, props, ...children) => {
+  const made = Object.assign(document.createElement(tag), props);
+  made.append(...children);
+  return made;
+};
 
-export class PortholeFeed extends HTMLElement {
-  static observedAttributes = ['src', 'interval', 'background', 'alt', 'paused'];
+const now = () => performance.now();
 
-  #stage = make('div');
-  #layers = [0, 1].map(() => make('canvas', { part: 'image' })); // [front, back]
-  #button = make('button', { type: 'button', part: 'button' });
-  #hand = make('button', { type: 'button', part: 'button wave', className: 'wave' });
-  #eye = new IntersectionObserver((seen) => {
-    this.#seen = seen.at(-1).isIntersecting;
-    this.#update();
+// What is behind an element, as functions: when it comes into a page and leaves it, when an attribute
+// changed, and for a wave. Whatever is private is a variable here: so the names may be short ones.
+const behind = (element) => {
+  const attribute = (name) => element.getAttribute(name);
+  const url = () => new URL(attribute('src') || LATEST, document.baseURI);
+  const tell = (type, detail) => element.dispatchEvent(new CustomEvent(type, { detail }));
+  const follow = changes(LATEST);
+
+  const button = (part, name, textContent, onclick) =>
+    make('button', { type: 'button', part, className: part, onclick },
+      make('span', { part: 'label' }, make('slot', { name, textContent })));
+  const layers = [0, 1].map(() => make('canvas', { part: 'image' })); // [front, back]
+  const stage = make('div', {}, ...layers);
+  const toggle = button('button', 'label', 'Pause camera', () => {
+    thrifty = false;
+    element.paused = !element.paused;
+  });
+  const hand = button('button wave', 'wave-label', 'Wave at the camera', () => wave().catch(() => {}));
+  const root = element.attachShadow({ mode: 'open' });
+  root.adoptedStyleSheets = [sheet];
+  root.append(stage, toggle, hand);
+
+  let life; // AbortController of everything that ends with removal from the page
+  let request; // AbortController of the one request in flight
+  let timer;
+  let due = 0; // earliest start of the next request
+  let soon = 0; // the same without backoff
+  let seen; // in the window, or nearly
+  let light = 1; // 1 at the top of the page … 0 scrolled away (background only)
+  let failures = 0;
+  let thrifty = navigator.connection?.saveData; // rest after the first picture
+  let etag;
+
+  const eye = new IntersectionObserver((entries) => {
+    seen = entries.at(-1).isIntersecting;
+    update();
   }, { rootMargin: '10%' });
 
-  #life; // AbortController of everything that ends with removal from the page
-  #request; // AbortController of the one request in flight
-  #timer;
-  #due = 0; // earliest start of the next request
-  #soon = 0; // the same without backoff
-  #seen = false;
-  #light = 1; // 1 at the top of the page … 0 scrolled away (background only)
-  #failures = 0;
-  #thrifty = navigator.connection?.saveData; // rest after the first picture
-  #etag;
-  #changes; // where changes come from
-
-  constructor() {
-    super();
-    const root = this.attachShadow({ mode: 'open' });
-    root.adoptedStyleSheets = [sheet];
-    const label = (name, textContent) => {
-      const span = make('span', { part: 'label' });
-      span.append(make('slot', { name, textContent }));
-      return span;
-    };
-    this.#button.append(label('label', 'Pause camera'));
-    this.#hand.append(label('wave-label', 'Wave at the camera'));
-    this.#hand.onclick = () => this.wave().catch(() => {});
-    this.#button.onclick = () => {
-      this.#thrifty = false;
-      this.paused = !this.paused;
-    };
-    this.#stage.append(...this.#layers);
-    root.append(this.#stage, this.#button, this.#hand);
-    this.#describe();
-  }
-
-  get paused() { return this.hasAttribute('paused'); }
-  set paused(on) { this.toggleAttribute('paused', on); }
-
   // Wave, and know how many people have so far; rejects with the answer where that is too much.
-  async wave() {
-    const answer = await fetch(new URL('wave', this.#url), { method: 'POST' });
+  const wave = async () => {
+    const answer = await fetch(new URL('wave', url()), { method: 'POST' });
     if (!answer.ok) throw answer;
     const { waves } = await answer.json();
-    this.#hand.title = waves;
-    this.dispatchEvent(new CustomEvent('wave', { detail: { waves } }));
+    hand.title = waves;
+    tell('wave', { waves });
     return waves;
-  }
+  };
 
-  get #url() { return new URL(this.getAttribute('src') || LATEST, document.baseURI); }
+  const enter = () => {
+    life = new AbortController();
+    const listen = (target, type, f) =>
+      target.addEventListener(type, f, { signal: life.signal, passive: true });
+    listen(document, 'visibilitychange', update);
+    listen(window, 'online', hurry);
+    listen(window, 'scroll', dim);
+    listen(window, 'resize', dim);
+    eye.observe(stage);
+    dim();
+  };
 
-  connectedCallback() {
-    this.#life = new AbortController();
-    const { signal } = this.#life;
-    document.addEventListener('visibilitychange', () => this.#update(), { signal });
-    addEventListener('online', () => this.#hurry(), { signal });
-    for (const type of ['scroll', 'resize'])
-      addEventListener(type, () => this.#dim(), { signal, passive: true });
-    this.#eye.observe(this.#stage);
-    this.#dim();
-  }
+  const leave = () => {
+    life.abort();
+    life = seen = null;
+    eye.disconnect();
+    update();
+  };
 
-  disconnectedCallback() {
-    this.#life.abort();
-    this.#life = null;
-    this.#eye.disconnect();
-    this.#seen = false;
-    this.#update();
-  }
-
-  attributeChangedCallback(name) {
-    this.#describe();
+  const change = (name) => {
+    describe();
     if (name === 'src') {
-      this.#etag = null;
-      this.#stop();
+      etag = null;
+      stop();
     }
-    if (name === 'src' || name === 'interval') this.#soon = 0;
-    if (name === 'background') this.#dim();
-    else if (name !== 'alt') this.#hurry();
-  }
+    if (name === 'src' || name === 'interval') soon = 0;
+    if (name === 'background') dim();
+    else if (name !== 'alt') hurry();
+  };
 
   // Assistive technology sees one picture and one toggle; alt="" makes the picture decoration.
-  #describe() {
-    const alt = this.getAttribute('alt') ?? 'Camera picture';
-    this.#stage.role = alt ? 'img' : 'none';
-    this.#stage.ariaLabel = alt || null;
-    this.#button.ariaPressed = String(this.paused);
-  }
+  const describe = () => {
+    const alt = attribute('alt') ?? 'Camera picture';
+    stage.role = alt ? 'img' : 'none';
+    stage.ariaLabel = alt || null;
+    toggle.ariaPressed = String(element.paused);
+  };
 
   // A background leaves as the reader moves on: gone after one screen of scrolling.
-  #dim() {
-    this.#light = this.hasAttribute('background')
+  const dim = () => {
+    light = element.hasAttribute('background')
       ? Math.min(1, Math.max(0, 1 - scrollY / innerHeight)) : 1;
-    for (const { style } of [this.#stage, this.#button, this.#hand]) {
-      style.setProperty('--light', this.#light);
-      style.visibility = this.#light ? '' : 'hidden';
+    for (const { style } of [stage, toggle, hand]) {
+      style.setProperty('--light', light);
+      style.visibility = light ? '' : 'hidden';
     }
-    this.#update();
-  }
+    update();
+  };
 
   // An attribute as milliseconds, kept in what a timer can hold and a server can bear.
-  #ms(name, otherwise) {
-    return Math.min(Math.max(Number(this.getAttribute(name)) || otherwise, 100), 36e5);
-  }
+  const ms = (name, otherwise) => Math.min(Math.max(Number(attribute(name)) || otherwise, 100), 36e5);
 
   // The one place that decides between asking and resting.
-  #update() {
-    clearTimeout(this.#timer);
-    if (!this.#life || this.paused || !this.#seen || !this.#light || document.hidden) this.#stop();
-    else if (!this.#request)
-      this.#timer = setTimeout(() => this.#poll(), Math.max(0, this.#due - performance.now()));
-  }
+  const update = () => {
+    clearTimeout(timer);
+    if (!life || element.paused || !seen || !light || document.hidden) stop();
+    else if (!request) timer = setTimeout(poll, Math.max(0, due - now()));
+  };
 
-  #stop() {
-    this.#request?.abort();
-    this.#request = null;
-  }
+  const stop = () => {
+    request?.abort();
+    request = null;
+  };
 
   // Forget the backoff (somebody pressed play, the network is back), not the interval.
-  #hurry() {
-    this.#due = Math.min(this.#due, this.#soon);
-    this.#update();
-  }
+  const hurry = () => {
+    due = Math.min(due, soon);
+    update();
+  };
 
-  async #poll() {
-    const request = this.#request = new AbortController();
-    const current = () => this.#request === request;
+  const poll = async () => {
+    const mine = request = new AbortController();
+    const { signal } = mine;
+    const current = () => request === mine;
     let watchdog;
-    const watch = (ms) => {
+    const watch = (late) => {
       clearTimeout(watchdog);
-      watchdog = setTimeout(() => request.abort('late'), ms);
+      watchdog = setTimeout(() => mine.abort('late'), late);
     };
-    watch(this.#ms('timeout', 10000));
+
+    const succeed = () => {
+      if (!current()) return;
+      failures = 0;
+      if (thrifty) {
+        thrifty = false;
+        element.paused = true;
+      }
+    };
+
+    // The new picture fades in over the old one, which stays whole beneath until the fade is over.
+    const show = async (bitmap, bytes) => {
+      const [front, back] = layers;
+      await Promise.allSettled(front.getAnimations().map((fade) => fade.finished));
+      if (!current()) return bitmap.close();
+      const { width, height } = bitmap;
+      Object.assign(back, { width, height });
+      back.getContext('bitmaprenderer').transferFromImageBitmap(bitmap);
+      front.className = '';
+      back.className = 'front';
+      layers.reverse();
+      tell('frame', { width, height, bytes });
+      succeed();
+    };
+
+    // The newest picture, unless it is the one already shown. If-None-Match goes to our own origin
+    // only: elsewhere it would turn a simple GET into a preflight.
+    const load = async () => {
+      const address = url(), headers = { Accept: 'image/webp,image/*' };
+      if (etag && address.origin === location.origin) headers['If-None-Match'] = etag;
+      const answer = await fetch(address, { cache: 'no-store', headers, signal });
+      if (answer.status === 304) return succeed();
+      if (!answer.ok) throw answer;
+      const shot = await answer.blob();
+      const bitmap = await createImageBitmap(shot); // off-thread; rejects a broken one
+      if (!signal.aborted) etag = answer.headers.get('ETag');
+      await show(bitmap, shot.size);
+    };
+
+    watch(ms('timeout', 10000));
     // Regular, but half to one and a half intervals after the first request: viewers who came
     // together do not ask together.
-    const interval = this.#ms('interval', 2000) * (this.#soon ? 1 : 0.5 + Math.random());
-    this.#due = this.#soon = performance.now() + interval;
-    const show = async ([bitmap, bytes]) => {
-      if (bitmap) await this.#show(bitmap, bytes, current);
-      if (current()) this.#failures = 0;
-      if (current() && this.#thrifty) this.paused = true;
-      this.#thrifty &&= !this.paused;
-    };
+    due = soon = now() + ms('interval', 2000) * (soon ? 1 : 0.5 + Math.random());
     try {
-      const changes = this.#source();
-      if (changes)
-        // A stream says at least every 15 s that it lives.
-        for await (const picture of changes.follow(request.signal, () => watch(4e4))) await show(picture);
-      if (!changes || changes.none) {
-        const picture = await this.#load(request.signal);
-        clearTimeout(watchdog);
-        await show(picture);
-      } else if (current()) this.#due = this.#soon = performance.now() + changes.due;
+      // Changes are tried first, unless the page names a picture. A stream says at least every 15 s
+      // that it lives.
+      const wait = attribute('src') ? null : await follow(signal, () => watch(4e4), show);
+      if (wait == null) await load();
+      else if (current()) due = soon = now() + wait;
     } catch (reason) {
-      if (current()) this.#fail(reason);
+      if (current()) fail(reason);
     }
     clearTimeout(watchdog);
     if (!current()) return;
-    this.#request = null;
-    this.#update();
-  }
-
-  // Changes are tried first, unless the page names a picture.
-  #source() {
-    if (this.getAttribute('src')) return null;
-    this.#changes ??= new Changes(LATEST);
-    return this.#changes.none ? null : this.#changes;
-  }
-
-  // The newest picture, or nothing when it is the one already shown. If-None-Match goes to our own
-  // origin only: elsewhere it would turn a simple GET into a preflight.
-  async #load(signal) {
-    const url = this.#url;
-    const headers = { Accept: 'image/webp,image/*' };
-    if (this.#etag && url.origin === location.origin) headers['If-None-Match'] = this.#etag;
-    const answer = await fetch(url, { cache: 'no-store', headers, signal });
-    if (answer.status === 304) return [];
-    if (!answer.ok) throw answer;
-    const shot = await answer.blob();
-    const bitmap = await createImageBitmap(shot); // off-thread; rejects a broken one
-    if (!signal.aborted) this.#etag = answer.headers.get('ETag');
-    return [bitmap, shot.size];
-  }
-
-  // The new picture fades in over the old one, which stays whole beneath until the fade is over.
-  async #show(bitmap, bytes, current) {
-    const [front, back] = this.#layers;
-    await Promise.allSettled(front.getAnimations().map((fade) => fade.finished));
-    if (!current()) return bitmap.close();
-    const { width, height } = bitmap;
-    Object.assign(back, { width, height });
-    back.getContext('bitmaprenderer').transferFromImageBitmap(bitmap);
-    front.className = '';
-    back.className = 'front';
-    this.#layers = [back, front];
-    this.dispatchEvent(new CustomEvent('frame', { detail: { width, height, bytes } }));
-  }
+    request = null;
+    update();
+  };
 
   // 1 s, 2 s, 4 s … 60 s, the upper half of it drawn, and never sooner than the server asks.
-  #fail(reason) {
-    const ceiling = Math.min(6e4, 1e3 * 2 ** ++this.#failures);
-    const asked = reason instanceof Response ? reason.headers.get('Retry-After') * 1e3 || 0 : 0;
-    this.#due = performance.now()
-      + Math.min(6e4, Math.max(asked, ceiling * (1 + Math.random()) / 2));
-    if (this.#failures === 1) this.dispatchEvent(new CustomEvent('unreachable'));
-  }
+  const fail = (reason) => {
+    const ceiling = Math.min(6e4, 1e3 * 2 ** ++failures);
+    const asked = reason.headers?.get('Retry-After') * 1e3 || 0;
+    due = now() + Math.min(6e4, Math.max(asked, ceiling * (1 + Math.random()) / 2));
+    if (failures === 1) tell('unreachable');
+  };
+
+  describe();
+  return { wave, enter, leave, change };
+};
+
+export class PortholeFeed extends HTMLElement {
+  static observedAttributes = ['src', 'interval', 'background', 'alt', 'paused'];
+  #behind = behind(this);
+
+  get paused() { return this.hasAttribute('paused'); }
+  set paused(on) { this.toggleAttribute('paused', on); }
+  wave() { return this.#behind.wave(); }
+  connectedCallback() { this.#behind.enter(); }
+  disconnectedCallback() { this.#behind.leave(); }
+  attributeChangedCallback(name) { this.#behind.change(name); }
 }
 
 customElements.get('porthole-feed') ?? customElements.define('porthole-feed', PortholeFeed);

@@ -65,7 +65,7 @@ func Register(mux *http.ServeMux) {
 	mux.Handle("GET /icon.svg", made(func() *asset { return newAsset(iconSVG, "image/svg+xml", false) }))
 	mux.Handle("GET /feed.js", made(func() *asset { return newAsset(joined(), "text/javascript; charset=utf-8", true) }))
 	mux.Handle("GET /demo.js", made(func() *asset { return newAsset(demoJS, "text/javascript; charset=utf-8", false) }))
-	mux.Handle("GET /delta.js", made(func() *asset { return newAsset(squeeze(deltaJS, deltaNames), "text/javascript; charset=utf-8", true) }))
+	mux.Handle("GET /delta.js", made(func() *asset { return newAsset(squeeze(deltaJS), "text/javascript; charset=utf-8", true) }))
 	mux.Handle("GET /feed.d.ts", made(func() *asset { return newAsset(feedTypes, "text/plain; charset=utf-8", true) }))
 }
 

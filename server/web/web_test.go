@@ -10,7 +10,7 @@ import (
 )
 
 // maxFeed is the promise of the documentation: the element and its decoder cost a page less than this.
-const maxFeed = 6600 // bytes, gzipped; the aim is 6000
+const maxFeed = 6000 // bytes, gzipped
 
 func newMux() *http.ServeMux {
 	mux := http.NewServeMux()
@@ -48,7 +48,7 @@ func TestAssets(t *testing.T) {
 		{"/icon.svg", "image/svg+xml", iconSVG, false},
 		{"/feed.js", "text/javascript; charset=utf-8", joined(), true},
 		{"/demo.js", "text/javascript; charset=utf-8", demoJS, false},
-		{"/delta.js", "text/javascript; charset=utf-8", squeeze(deltaJS, deltaNames), true},
+		{"/delta.js", "text/javascript; charset=utf-8", squeeze(deltaJS), true},
 		{"/feed.d.ts", "text/plain; charset=utf-8", feedTypes, true},
 	}
 	for _, test := range tests {
@@ -196,19 +196,27 @@ func TestFeedSize(t *testing.T) {
 // TestSqueeze: what the modules are made of comes out shorter and the same.
 func TestSqueeze(t *testing.T) {
 	for _, test := range []struct{ name, in, want string }{
-		{"spaces", "const a = 1;\n\n  if (b) return c;\n  else d();\n", "let a=1;if(b)return c;else d();"},
+		{"spaces", "const a = 1;\n\n  if (b) return c;\n  else d();\n", "let e=1;if(b)return c;else d();"},
 		{"comments", "a(); // 'no\n// b\nc(); // d", "a();c();"},
-		{"strings", "x('  // a  ', 'list');", "x('  // a  ','list');"},
+		{"strings", "const list = 1;\nx('  // list  ', list);", "let e=1;x('  // list  ',e);"},
 		{"regular expression", "x.replace(/\\/ '/g, y) / 2;", "x.replace(/\\/ '/g,y)/2;"},
 		{"signs", "a + +b - -c + b++ + d;", "a+ +b- -c+b++ +d;"},
-		{"names", "let list = [long, a, this.long, of];", "let c=[b,a,this.b,of];"},
-		{"private", "this.#first = #first in x;", "this.#a=#a in x;"},
-		{"braces", "if (a) { b(); }\nc = (x) => { d(x); };\n", "if(a){b()}c=x=>{d(x)};"},
-		{"one name in two places", "const f = (list) => list + 1;\nconst g = (long) => long + 2;\n", "let f=a=>a+1;let g=a=>a+2;"},
-		{"two names in one place", "const f = (list) => {\n  const x = 1;\n  return (long) => list;\n};\n", "let f=a=>{let x=1;return(b)=>a};"},
-		{"template", "x(`p {\n  a: b }\n  ${ list + `n${ 1 }` } c`);", "x(`p{a:b}${a+`n${1}`}c`);"},
+		{"names by use", "let list = 1, long = [list, a, long, this.list, e, long?.list];", "let i=1,t=[i,a,t,this.list,e,t?.list];"},
+		{"private names", "class A {\n  #first = 1;\n  second() { return #first in x; }\n}\n", "class e{#e=1;second(){return #e in x}}"},
+		{"declarations", "const a = 1;\nlet b, c = a;\nd();\nconst f = c;\n", "let e=1,a,t=e;d();let i=t;"},
+		{"declarations in a loop", "for (let i = 0; i < 2; i++) {\n  const a = i;\n  let b;\n  c(b, a, a);\n}\nlet z;\n", "for(let e=0;e<2;e++){let t=e,a;c(a,t,t)}let e;"},
+		{"braces", "if (a) { b(); }\nconst c = (x) => { d(x); };\n", "if(a){b()}let e=e=>{d(e)};"},
+		{"one name in two functions", "const f = (list) => list + 1;\nconst g = (long) => long + 2;\n", "let e=e=>e+1,t=e=>e+2;"},
+		{"two names in one function", "const f = (list) => {\n  const x = 1;\n  return (long) => list;\n};\n", "let e=e=>{let t=1;return t=>e};"},
+		{"names of outer functions", "const f = (a, b) => (c) => a(b, (d) => a + d);\n", "let e=(e,t)=>a=>e(t,t=>e+t);"},
+		{"members", "export class Big extends Other {\n  static list = 1;\n  get wide() { return Big; }\n  async *go(to) { to.wide(); }\n}\n", "export class Big extends Other{static list=1;get wide(){return Big}async*go(e){e.wide()}}"},
+		{"properties", "const headers = 1, list = 2;\nx({ headers, list: list }, { cache, list }, list, headers);\nconst { a: { b }, c = list } = y;\nz(b, b, c, c);\n", "let t=1,e=2;x({headers:t,list:e},{cache,list:e},e,t);let{a:{b:a},c:i=e}=y;z(a,a,i,i);"},
+		{"names that stand for properties", "const f = ({ width, height: high }) => ({ width, high, high: high });\n", "let e=({width,height:e})=>({width,high:e,high:e});"},
+		{"conditions", "const yes = 1, no = 2;\nx({ a: b ? yes : no }, b ? yes : no);\n", "let e=1,t=2;x({a:b?e:t},b?e:t);"},
+		{"errors", "try { a(); } catch (reason) { throw reason; } finally { b(); }\nfor (const x of y)\n  try { x(); } catch { a(); }\nconst x = 1;\n", "try{a()}catch(e){throw e}finally{b()}for(let e of y)try{e()}catch{a()}let e=1;"},
+		{"template", "const list = 1;\nx(`p {\n  a: b, c;\n}\n  ${ list + `n${ 1 }${list}` } c`);", "let e=1;x(`p{a:b,c}${e+`n${1}${e}`}c`);"},
 	} {
-		if got := squeeze(test.in, "list long"); got != test.want {
+		if got := squeeze(test.in); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
