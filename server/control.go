@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"porthole/internal/event"
 )
@@ -39,9 +40,9 @@ type control struct {
 	mu    sync.Mutex
 	order Order
 	off   bool
-	// era counts the times at which everything not public yet was dropped. A
+	// era, written under mu, counts the times at which everything not public yet was dropped. A
 	// frame belongs to the era in which its upload began.
-	era uint64
+	era atomic.Uint64
 }
 
 // get returns the operator's order and whether the camera said that it is off.
@@ -51,19 +52,16 @@ func (c *control) get() (order Order, off bool) {
 	return c.order, c.off
 }
 
-// now returns the era, for a frame that begins to arrive.
-func (c *control) now() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.era
-}
+// now returns the era, for a frame that begins to arrive. It does not wait for a
+// picture that is being published.
+func (c *control) now() uint64 { return c.era.Load() }
 
 // keep calls f, unless nothing of the camera may be taken or what was taken in
 // that era is dropped. No cut happens while f runs, so f must be short.
 func (c *control) keep(era uint64, f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.off || c.order == Dark || c.era != era {
+	if c.off || c.order == Dark || c.era.Load() != era {
 		return false
 	}
 	f()
@@ -76,7 +74,7 @@ func (c *control) set(change func(order *Order, off *bool)) {
 	was := c.off || c.order == Dark
 	change(&c.order, &c.off)
 	if !was && (c.off || c.order == Dark) {
-		c.era++
+		c.era.Add(1)
 	}
 	c.mu.Unlock()
 	select {

@@ -26,7 +26,9 @@ type person struct {
 	t      *testing.T
 	master *os.File
 	cmd    *exec.Cmd
-	done   chan struct{}
+	done   chan struct{} // closed when the terminal has hung up
+	ended  chan struct{} // closed when rig has ended, with err
+	err    error
 
 	mu  sync.Mutex
 	raw strings.Builder
@@ -73,7 +75,7 @@ func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &person{t: t, master: master, done: make(chan struct{}), em: vt.NewEmulator(int(cols), int(rows))}
+	p := &person{t: t, master: master, done: make(chan struct{}), ended: make(chan struct{}), em: vt.NewEmulator(int(cols), int(rows))}
 	p.cmd = exec.Command(self)
 	p.cmd.Args = append([]string{"rig"}, args...)
 	p.cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir()), env...)
@@ -82,6 +84,7 @@ func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...strin
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	go func() { defer close(p.ended); p.err = p.cmd.Wait() }()
 	answered := make(chan struct{})
 	go func() { defer close(answered); io.Copy(io.Discard, p.em) }() // its answers to queries
 	go func() {
@@ -100,7 +103,7 @@ func onTerminalWith(t *testing.T, cols, rows uint16, env []string, args ...strin
 	}()
 	t.Cleanup(func() {
 		p.cmd.Process.Signal(syscall.SIGTERM)
-		p.cmd.Wait()
+		<-p.ended
 		master.Close()
 		<-p.done
 		p.em.InputPipe().(io.Closer).Close()
@@ -163,14 +166,12 @@ func (p *person) sees(within time.Duration, parts ...string) time.Duration {
 func (p *person) summaryAfter(keys string) string {
 	p.t.Helper()
 	p.types(keys)
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
 	select {
-	case err := <-ended:
-		if err != nil {
-			p.t.Errorf("rig: %v\n%s", err, lastOf(p.output()))
+	case <-p.ended:
+		if p.err != nil {
+			p.t.Errorf("rig: %v\n%s", p.err, lastOf(p.output()))
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute): // with the race detector a picture takes seconds
 		p.t.Fatalf("rig did not end\n%s", lastOf(p.output()))
 	}
 	<-p.done // the terminal has hung up: all of it is here

@@ -33,6 +33,10 @@ var (
 
 // IsCrash reports whether a line begins a crash.
 func IsCrash(line string) bool {
+	// A board may say thousands of lines a second, nearly none of which is one.
+	if line == "" || strings.IndexByte("Ga*SCF", line[0]) < 0 {
+		return false
+	}
 	return strings.HasPrefix(line, "Guru Meditation Error:") || abortLine.MatchString(line) ||
 		assertLine.MatchString(line) || otherStart.MatchString(line)
 }
@@ -40,6 +44,9 @@ func IsCrash(line string) bool {
 // DigestIn finds the digest that a board names its program by in a line of a
 // crash or of its start.
 func DigestIn(line string) (prefix string, ok bool) {
+	if !strings.Contains(line, "ELF file SHA256") {
+		return "", false
+	}
 	m := elfDigest.FindStringSubmatch(line)
 	if m == nil {
 		return "", false

@@ -112,7 +112,7 @@ type Note struct {
 // Stats are the figures of a run.
 type Stats struct {
 	Bytes   uint64 // read from the board and handled
-	Lost    uint64 // read but not kept, because Emit or Recorder were too slow
+	Lost    uint64 // read but not handled, because Emit or Recorder were too slow
 	Lines   uint64
 	Reopens int
 	Crashes int
@@ -217,24 +217,45 @@ func (m *monitor) handle(ctx context.Context) error {
 				return m.flush(err)
 			}
 		case <-deadline:
-			return m.flush(cmp.Or(m.finish(), error(&NotSeenError{m.cfg.Until.String(), m.cfg.Within})))
+			return m.flush(cmp.Or(m.finish(time.Time{}), error(&NotSeenError{m.cfg.Until.String(), m.cfg.Within})))
 		case <-ctx.Done():
-			return m.flush(m.finish())
+			return m.flush(m.finish(time.Now().Add(endWithin)))
 		}
 	}
 }
 
+// endWithin is how long a run that was told to end still handles lines: whoever
+// stops looking at a flood does not wait for all of it.
+const endWithin = time.Second
+
 // finish handles what had been read when the run was told to end, and shows what
-// is unfinished.
-func (m *monitor) finish() error {
+// is unfinished. What is left at a time, unless that is zero, is only recorded.
+func (m *monitor) finish(by time.Time) error {
+	var left uint64
 	for {
 		c, ok := m.in.next()
-		if !ok {
+		switch {
+		case !ok && left > 0:
+			n := Note{Op: Lost, Lost: left, Text: fmt.Sprintf("%d bytes came before the end and are not shown", left)}
+			m.stats.Lost += left
+			return m.broken(chunk{at: time.Now()}, &n)
+		case !ok:
 			return m.silence()
+		case c.op == Received && !by.IsZero() && time.Now().After(by):
+			m.record(c)
+			left += uint64(len(c.data))
+		default:
+			if err := m.chunk(c); err != nil {
+				return err
+			}
 		}
-		if err := m.chunk(c); err != nil {
-			return err
-		}
+	}
+}
+
+// record adds a piece to the recording.
+func (m *monitor) record(c chunk) {
+	if m.cfg.Recorder != nil && c.op != "" {
+		m.cfg.Recorder.Add(c.at, Record{Op: c.op, Data: c.record(), Count: c.lost})
 	}
 }
 
@@ -248,9 +269,7 @@ func (m *monitor) flush(err error) error {
 
 // chunk handles one piece of what the reader took in.
 func (m *monitor) chunk(c chunk) error {
-	if m.cfg.Recorder != nil && c.op != "" {
-		m.cfg.Recorder.Add(c.at, Record{Op: c.op, Data: c.record(), Count: c.lost})
-	}
+	m.record(c)
 	switch c.op {
 	case Received:
 		m.stats.Bytes += uint64(len(c.data))

@@ -336,6 +336,55 @@ func TestSlowOutput(t *testing.T) {
 	})
 }
 
+// TestEndOfAFlood: a run that is told to end does not handle megabytes first; it
+// records them, and says how much it did not show.
+func TestEndOfAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		port, far := hiltest.Pipe()
+		ctx, stop := context.WithCancel(t.Context())
+		var got collect
+		var recording bytes.Buffer
+		rec, err := NewRecorder(&recording, "port", Redact())
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan Stats, 1)
+		go func() {
+			stats, err := Run(ctx, Config{Port: port, Recorder: rec, Emit: func(i Item) error {
+				time.Sleep(10 * time.Millisecond)
+				return got.emit(i)
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+			done <- stats
+		}()
+		const line = "I (1234) flood: 0123456789abcdef\n"
+		const lines = 2000 // 20 s of handling
+		for range lines {
+			far.Write([]byte(line))
+			time.Sleep(time.Millisecond)
+		}
+		synctest.Wait()
+		begun := time.Now()
+		stop()
+		stats := <-done
+		if took := time.Since(begun); took > 2*endWithin {
+			t.Errorf("ended after %v", took)
+		}
+		if stats.Bytes+stats.Lost != lines*uint64(len(line)) || stats.Lost == 0 {
+			t.Errorf("stats %+v", stats)
+		}
+		seen := got.seen()
+		if last := seen[len(seen)-1]; last != fmt.Sprintf("NOTE %d bytes came before the end and are not shown", stats.Lost) {
+			t.Errorf("the last item is %q", last)
+		}
+		if n := strings.Count(recording.String(), "flood"); n != lines {
+			t.Errorf("%d of %d lines are recorded", n, lines)
+		}
+	})
+}
+
 // TestIntakeJoins: single bytes do not make the queue long.
 func TestIntakeJoins(t *testing.T) {
 	in := newIntake(1 << 20)
