@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,19 +75,14 @@ func embeds(t *testing.T, ln net.Listener, handler http.Handler, origin, script 
 // compares what the canvas has with what a decoder here makes of the stream.
 func compareCanvas(t *testing.T, s *Server, open func() *browsertest.Tab, n int) {
 	t.Helper()
-	room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
-	if err != nil {
-		t.Fatal(err)
-	}
+	room := smallScene(t)
 	var dec delta.Decoder
 	var line *delta.Line
 	var tab *browsertest.Tab
 	for i := range n {
-		g := room.Picture(uint64(i+1), time.Duration(i)*2*time.Second)
-		var b bytes.Buffer
-		jpeg.Encode(&b, g, nil)
-		s.showRendition(&picture.Result{JPEG: b.Bytes(), Picture: g, Width: g.Rect.Dx(), Height: g.Rect.Dy()})
+		s.showScene(room, i)
 		if line == nil {
+			var err error
 			if line, err = s.deltas.feed.Join(); err != nil {
 				t.Fatal(err)
 			}
@@ -124,6 +120,23 @@ func compareCanvas(t *testing.T, s *Server, open func() *browsertest.Tab, n int)
 	}
 }
 
+func smallScene(t *testing.T) *scene.Scene {
+	t.Helper()
+	room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return room
+}
+
+// showScene shows the i-th picture of a room.
+func (s *Server) showScene(room *scene.Scene, i int) {
+	g := room.Picture(uint64(i+1), time.Duration(i)*2*time.Second)
+	var b bytes.Buffer
+	jpeg.Encode(&b, g, nil)
+	s.showRendition(&picture.Result{JPEG: b.Bytes(), Picture: g, Width: g.Rect.Dx(), Height: g.Rect.Dy()})
+}
+
 // showRendition is what the director does with a picture.
 func (s *Server) showRendition(r *picture.Result) {
 	old := s.current.Swap(s.publisher.publish(r, time.Now()))
@@ -134,9 +147,11 @@ func (s *Server) showRendition(r *picture.Result) {
 }
 
 // heldBack is a page's view of a proxy that holds streams back: nothing comes of them.
+// The watch over the first request, which is for a stream, ends sooner than others.
 const heldBack = `const real = fetch; globalThis.fetch = (url, o) => String(url).includes('/stream')
 	? new Promise((_, no) => { o.signal.onabort = () => no(o.signal.reason); }) : real(url, o);
-	const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms >= 1000 ? 500 : ms);`
+	const timer = setTimeout; let watches = 0;
+	globalThis.setTimeout = (f, ms) => timer(f, ms < 10000 || !watches++ ? Math.min(ms, 500) : ms);`
 
 // TestCanvas: what a visitor sees is, pixel for pixel, what the decoder here
 // makes of the same frames, over the stream and over names.
@@ -186,14 +201,7 @@ func TestEmbedded(t *testing.T) {
 				compareCanvas(t, s, open, test.frames)
 				return
 			}
-			room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
-			if err != nil {
-				t.Fatal(err)
-			}
-			g := room.Picture(1, 0)
-			var b bytes.Buffer
-			jpeg.Encode(&b, g, nil)
-			s.showRendition(&picture.Result{JPEG: b.Bytes(), Picture: g, Width: g.Rect.Dx(), Height: g.Rect.Dy()})
+			s.showScene(smallScene(t), 0)
 			tab := open()
 			tab.Wait(`broken === 1`)
 			if n := browsertest.Eval[int](tab, `seen.length`); n > 0 {
@@ -203,22 +211,74 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
+// TestLostName: a frame that is no longer there under its name costs a key at once,
+// and no word; nor is a proxy that holds streams back an outage.
+func TestLostName(t *testing.T) {
+	s := testServer(t, func(c *Config) { c.Deltas, c.Period = DeltasStrict, time.Second })
+	room := smallScene(t)
+	s.showScene(room, 0)
+	tab := sees(t, s, heldBack+`
+		globalThis.asked = []; globalThis.lose = false;
+		const through = fetch; globalThis.fetch = (url, o) => {
+			const [, kind] = /\/([dk])\//.exec(url) ?? [];
+			if (kind) asked.push(kind);
+			if (kind === 'd' && lose) {
+				lose = false;
+				url += 'A'; // a name of nothing
+			}
+			return through(url, o);
+		};`)
+	tab.Wait(`seen.length === 1`)
+	s.showScene(room, 1)
+	tab.Wait(`seen.length === 2`)
+	tab.Run(`lose = true`)
+	s.showScene(room, 2)
+	tab.Wait(`seen.length === 3`)
+	s.showScene(room, 3)
+	tab.Wait(`seen.length === 4`)
+	if got := browsertest.Eval[string](tab, `asked.join('')`); got != "kddkddd" {
+		t.Errorf("asked for %s, want kddkddd: a key, a change, the lost one, the key again and what came since, a change", got)
+	}
+	if n := browsertest.Eval[int](tab, `broken`); n > 0 {
+		t.Errorf("%d unreachable events", n)
+	}
+}
+
+// TestNoUse: with the third broken frame in a row changes have no use, and whole
+// pictures are shown.
+func TestNoUse(t *testing.T) {
+	var streams atomic.Int32
+	mux := http.NewServeMux()
+	web.Register(mux)
+	mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
+		streams.Add(1)
+		w.Write([]byte{0, 0, 0, 1, 0x20})
+	})
+	mux.HandleFunc("GET /latest", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "image/jpeg")
+		jpeg.Encode(w, smallScene(t).Picture(1, 0), nil)
+	})
+	tab := sees(t, mux, `const timer = setTimeout; globalThis.setTimeout = (f, ms) => timer(f, ms > 5000 ? ms : ms / 50);`)
+	tab.Wait(`seen.length > 1`)
+	if n := streams.Load(); n != 3 {
+		t.Errorf("%d streams, want 3", n)
+	}
+	if n := browsertest.Eval[int](tab, `broken`); n != 1 {
+		t.Errorf("%d unreachable events, want 1", n)
+	}
+}
+
 // TestBrokenFrame: a frame that makes another picture than it says, or builds on
 // another one, costs the visitor a key at once, and no word; the second in a row is
 // an outage.
 func TestBrokenFrame(t *testing.T) {
-	var key, change []byte
-	feed := delta.NewFeed(delta.Strict, 1)
-	room, err := scene.New(scene.Config{Seed: 3, Width: 160, Height: 120})
-	if err != nil {
-		t.Fatal(err)
-	}
+	feed, room := delta.NewFeed(delta.Strict, 1), smallScene(t)
 	feed.Show(room.Picture(1, 0))
 	line, err := feed.Join()
 	if err != nil {
 		t.Fatal(err)
 	}
-	key = line.Key.Data
+	key := line.Key.Data
 	feed.Show(room.Picture(2, 2*time.Second))
 	var dec delta.Decoder
 	if err := dec.Decode(key); err != nil {
@@ -226,10 +286,10 @@ func TestBrokenFrame(t *testing.T) {
 	}
 	seq, _ := dec.Seq()
 	frames, _, _ := line.Next(seq)
-	change = frames[0].Data
-	damaged := func(at int) []byte {
+	change := frames[0].Data
+	damaged := func(at int, bits byte) []byte {
 		b := bytes.Clone(change)
-		b[at] ^= 1
+		b[at] ^= bits
 		return b
 	}
 	for _, test := range []struct {
@@ -238,9 +298,10 @@ func TestBrokenFrame(t *testing.T) {
 		times   int // streams that have it
 		outages int
 	}{
-		{"checksum", damaged(6), 1, 0},
-		{"gap", damaged(5), 1, 0},
-		{"twice", damaged(6), 2, 1},
+		{"checksum", damaged(6, 1), 1, 0},
+		{"gap", damaged(5, 1), 1, 0},
+		{"version", damaged(0, 0x30), 1, 0},
+		{"twice", damaged(6, 1), 2, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var mu sync.Mutex

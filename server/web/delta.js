@@ -302,7 +302,8 @@ export const changes = (base) => {
         }
       } catch (reason) {
         held ||= reason === 'late' && !rest;
-        throw reason;
+        if (!held) throw reason;
+        return 0;
       } finally {
         reader?.cancel().catch(() => {}); // nobody reads on
       }
