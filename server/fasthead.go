@@ -8,12 +8,14 @@ import (
 // maxFastHead is the longest request head that is answered without net/http.
 const maxFastHead = 4 << 10
 
-// fastHead is a request for a picture that needs nothing of net/http: exactly
-// one complete head of a plain GET or HEAD, and nothing after it.
+// fastHead is a request for a picture or the stream that needs nothing of
+// net/http: exactly one complete head of a plain GET or HEAD, and nothing after
+// it.
 type fastHead struct {
 	path                string
 	headOnly            bool
 	match, accept, from []byte // If-None-Match, Accept, Origin; nil where not sent
+	name, seq           []byte // from and seq of a stream's query; nil where not sent
 }
 
 // Paths of the feed as they stand in a request line.
@@ -21,6 +23,30 @@ var fastPaths = [...]struct{ line, path string }{
 	{pathLatest + " HTTP/1.1\r\n", pathLatest},
 	{pathJPEG + " HTTP/1.1\r\n", pathJPEG},
 	{pathWebP + " HTTP/1.1\r\n", pathWebP},
+	{pathStream + " HTTP/1.1\r\n", pathStream},
+}
+
+// cutResume cuts the request line of a stream that is taken up, written as our
+// element writes it.
+func cutResume(b []byte) (name, seq, rest []byte, ok bool) {
+	if rest, ok = bytes.CutPrefix(b, []byte(pathStream+"?from=")); !ok {
+		return nil, nil, nil, false
+	}
+	n := 0
+	for n < len(rest) && nameByte[rest[n]] {
+		n++
+	}
+	name = rest[:n]
+	if rest, ok = bytes.CutPrefix(rest[n:], []byte("&seq=")); !ok {
+		return nil, nil, nil, false
+	}
+	n = 0
+	for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
+		n++
+	}
+	seq = rest[:n]
+	rest, ok = bytes.CutPrefix(rest[n:], []byte(" HTTP/1.1\r\n"))
+	return name, seq, rest, ok
 }
 
 // Classes of bytes in a head. What is in neither class is not an error here; it
@@ -55,7 +81,10 @@ func parseFast(b []byte) (h fastHead, ok bool) {
 		}
 	}
 	if h.path == "" {
-		return h, false
+		if h.name, h.seq, rest, ok = cutResume(rest); !ok {
+			return h, false
+		}
+		h.path = pathStream
 	}
 	hosts := 0
 	for len(rest) > 2 {
@@ -165,15 +194,11 @@ func trim(b []byte) []byte {
 	return b
 }
 
-// fastAnswer returns the bytes that net/http would answer b with, where b is a
-// head that needs nothing else. They are shared and must not be changed.
-func (s *Server) fastAnswer(b []byte, now time.Time) (answer []byte, unchanged, ok bool) {
-	h, ok := parseFast(b)
-	if !ok {
-		return nil, false, false
-	}
+// fastAnswer returns the bytes that net/http would answer h with, where they are
+// there. They are shared and must not be changed.
+func (s *Server) fastAnswer(h *fastHead, now time.Time) (answer []byte, unchanged, ok bool) {
 	p := s.current.Load()
-	if p == nil {
+	if p == nil || h.path == pathStream {
 		return nil, false, false
 	}
 	d, byAccept := p.jpeg, false
@@ -182,11 +207,7 @@ func (s *Server) fastAnswer(b []byte, now time.Time) (answer []byte, unchanged, 
 			return nil, false, false
 		}
 	}
-	audience := 0
-	if !s.policy.any && h.from != nil {
-		audience = s.policy.audience(string(h.from))
-	}
-	a := d.answer(audience, byAccept, now)
+	a := d.answer(h.audience(s.policy), byAccept, now)
 	switch {
 	case h.match != nil && (string(h.match) == d.etag || matchesETag([]string{string(h.match)}, d.etag)):
 		return a.unchanged, true, true
@@ -194,6 +215,13 @@ func (s *Server) fastAnswer(b []byte, now time.Time) (answer []byte, unchanged, 
 		return a.head, false, true
 	}
 	return a.full, false, true
+}
+
+func (h *fastHead) audience(p *policy) int {
+	if p.any || h.from == nil {
+		return 0
+	}
+	return p.audience(string(h.from))
 }
 
 // wholeHead reports whether b is exactly one complete request head without a

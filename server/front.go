@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,10 +21,11 @@ type times struct {
 	first     time.Duration // until the first request; a browser connects ahead of need
 	idle      time.Duration // until the next; above the upload period, so that a camera keeps its connection
 	write     time.Duration // for an answer to leave
+	beat      time.Duration // after which a stream without pictures says that it lives
 	tick      time.Duration // of a loop: the shortest time between two wake-ups under load
 }
 
-var publicTimes = times{handshake: 5 * time.Second, first: 10 * time.Second, idle: 75 * time.Second, write: writeGrace, tick: time.Millisecond}
+var publicTimes = times{handshake: 5 * time.Second, first: 10 * time.Second, idle: 75 * time.Second, write: writeGrace, beat: streamBeat, tick: time.Millisecond}
 
 // front is the public side of a running server: it accepts connections within
 // the limits, greets them by TLS, parks them in loops and hands them to net/http
@@ -42,8 +44,11 @@ type front struct {
 
 	toHTTP chan net.Conn // accepted by http
 	turns  chan struct{} // holds one for each handshake that is being computed
+	keys   chan struct{} // asks for a key for viewers of the stream
 	done   chan struct{} // closed when the front stops
 	work   sync.WaitGroup
+
+	failedKeys atomic.Uint64
 
 	mu    sync.Mutex
 	loops []*loop // from the first connection that can be parked on
@@ -59,6 +64,7 @@ func newFront(s *Server, t times) *front {
 		// A queue of handshakes must not be a queue of runnable goroutines that
 		// the loops wait in, too.
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		keys:  make(chan struct{}, 1),
 		done:  make(chan struct{}),
 		links: make(map[*link]struct{}),
 	}
@@ -246,7 +252,9 @@ func (f *front) loop(conn net.Conn) *loop {
 		for _, lp := range loops {
 			f.work.Go(lp.run)
 		}
-		f.loops = loops
+		if f.loops = loops; loops != nil && f.server.deltas != nil {
+			f.work.Go(func() { f.announce(loops) })
+		}
 	}
 	if len(f.loops) == 0 {
 		return nil

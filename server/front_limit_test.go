@@ -136,7 +136,7 @@ func clientHello(t *testing.T) []byte {
 func TestLoopDeadlines(t *testing.T) {
 	s := testServer(t, nil)
 	s.show(&picture.Result{JPEG: make([]byte, 16<<20)}, event.FrameInfo{})
-	f := newFront(s, times{handshake: time.Second, first: time.Second, idle: time.Second, write: time.Second, tick: time.Millisecond})
+	f := newFront(s, times{handshake: time.Second, first: time.Second, idle: time.Second, write: time.Second, beat: time.Second, tick: time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	ln := listen(t)
 	done := make(chan error)

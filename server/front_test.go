@@ -86,6 +86,9 @@ var streams = []struct{ name, data string }{
 	{"empty name", "GET /latest HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n"},
 	{"nothing", ""},
 	{"line breaks first", "\r\n\r\nGET /latest HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"stream", "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"stream taken up", "GET /stream?from=AAAAAAAAAAAAAAAAAAAAAA&seq=1 HTTP/1.1\r\nHost: a\r\n\r\nGET /latest HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"stream with another query", "HEAD /stream?seq=1&from=A HTTP/1.1\r\nHost: a\r\n\r\n"},
 	{"other origin", "GET /latest HTTP/1.1\r\nHost: a\r\nOrigin: https://www.example.org\r\nAccept: image/webp\r\n\r\n"},
 }
 

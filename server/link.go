@@ -30,6 +30,8 @@ type link struct {
 	join *[]byte // collects writes where it is not nil
 	rest []byte  // of an answer that the socket did not take at once
 
+	viewer *viewer // of the stream; nil on a link that has not asked for it
+
 	deadline int64 // while parked: Unix second after which it is over
 	fresh    bool  // parked and not looked at yet
 	hungUp   bool  // the other side sends no more: its end is behind what has arrived
@@ -164,10 +166,10 @@ func (l *link) SetWriteDeadline(t time.Time) error {
 	return l.conn.SetWriteDeadline(t)
 }
 
-// fast answers b if it can be without net/http, through send. It books the
+// fast answers h if it can be without net/http, through send. It books the
 // answer as taken since start.
-func (l *link) fast(b []byte, start time.Time, send func(*link, []byte) error) (ok bool, _ error) {
-	answer, unchanged, ok := l.front.server.fastAnswer(b, start)
+func (l *link) fast(h *fastHead, start time.Time, send func(*link, []byte) error) (ok bool, _ error) {
+	answer, unchanged, ok := l.front.server.fastAnswer(h, start)
 	if !ok {
 		return false, nil
 	}
@@ -236,7 +238,10 @@ func (l *link) attend(wait time.Duration) {
 		if err != nil {
 			break
 		}
-		ok, err := l.fast(buf[:n], time.Now(), sendBlocking)
+		h, ok := parseFast(buf[:n])
+		if ok {
+			ok, err = l.fast(&h, time.Now(), sendBlocking)
+		}
 		if err != nil {
 			break
 		}

@@ -31,6 +31,7 @@ type loop struct {
 	mu    sync.Mutex
 	links []*link // by descriptor
 	over  bool    // no more are taken
+	bell  int     // written to for it to wake up; -1 once closed
 
 	until atomic.Int64 // Unix nanoseconds at which a stopping loop ends; 0 while it runs
 	in    [16 << 10]byte
@@ -39,6 +40,8 @@ type loop struct {
 	again []*link // with more to read than one turn allows
 	batch []*link
 	slept time.Time // the deadline of watch
+
+	pushes
 }
 
 const (
@@ -78,12 +81,15 @@ func newLoop(f *front) (*loop, error) {
 		syscall.Close(fd)
 		return nil, err
 	}
-	lp := &loop{front: f, epoll: fd, out: make([]byte, 0, 64<<10)}
+	lp := &loop{front: f, epoll: fd, bell: -1, out: make([]byte, 0, 64<<10)}
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT, Fd: int32(fd)}
 	err = errors.Join(syscall.SetNonblock(watch, true), syscall.EpollCtl(watch, syscall.EPOLL_CTL_ADD, fd, &event))
 	lp.watch = os.NewFile(uintptr(watch), "viewers")
 	if err == nil {
 		lp.wait, err = lp.watch.SyscallConn()
+	}
+	if err == nil {
+		lp.bell, err = newBell(fd)
 	}
 	if err != nil {
 		lp.close()
@@ -95,6 +101,12 @@ func newLoop(f *front) (*loop, error) {
 func (lp *loop) close() {
 	lp.watch.Close()
 	syscall.Close(lp.epoll)
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	if lp.bell >= 0 {
+		syscall.Close(lp.bell)
+		lp.bell = -1
+	}
 }
 
 // add parks a link whose connection is a TCP socket. It takes the descriptor
@@ -177,7 +189,7 @@ func (lp *loop) run() {
 			lp.sweep(now)
 			sweep = now.Add(sweepEvery)
 		}
-		if n > 0 || len(lp.again) > 0 {
+		if more := lp.pushAll(now); more || n > 0 || len(lp.again) > 0 {
 			continue
 		}
 		if answers >= busyTick && looks < spins {
@@ -189,7 +201,11 @@ func (lp *loop) run() {
 			time.Sleep(rest)
 			continue
 		}
-		lp.sleep(sweep)
+		if lp.beatAt.IsZero() || sweep.Before(lp.beatAt) {
+			lp.sleep(sweep)
+		} else {
+			lp.sleep(lp.beatAt)
+		}
 	}
 }
 
@@ -230,6 +246,10 @@ func (lp *loop) serve(events []syscall.EpollEvent, now time.Time) {
 	lp.batch = lp.batch[:0]
 	lp.mu.Lock()
 	for _, e := range events {
+		if int(e.Fd) == lp.bell {
+			lp.rung = true
+			continue
+		}
 		// An event may be of a socket that ended meanwhile; looking at its
 		// successor does no harm.
 		if l := lp.links[e.Fd]; l != nil {
@@ -251,6 +271,12 @@ func (lp *loop) look(l *link, now time.Time) {
 			return
 		}
 	}
+	if l.viewer != nil && l.viewer.deaf() {
+		if l.in = nil; l.hungUp {
+			lp.finish(l)
+		}
+		return
+	}
 	if len(l.in) > 0 { // came before its answers could leave
 		if lp.decrypt(l, now) {
 			l.in = nil
@@ -267,12 +293,12 @@ func (lp *loop) look(l *link, now time.Time) {
 			return
 		}
 	case errno != 0 || n == 0:
-		lp.end(l)
+		lp.finish(l)
 		return
 	}
 	l.fresh = false
 	if l.tls == nil {
-		ok, err := l.fast(lp.in[:n], now, lp.send)
+		ok, err := lp.answer(l, lp.in[:n], now)
 		switch {
 		case err != nil:
 			lp.end(l)
@@ -306,7 +332,7 @@ func (lp *loop) decrypt(l *link, now time.Time) bool {
 			return false
 		}
 		if n > 0 {
-			ok, sent := l.fast(lp.plain[:n], now, lp.send)
+			ok, sent := lp.answer(l, lp.plain[:n], now)
 			switch {
 			case sent != nil:
 				lp.end(l)
@@ -320,7 +346,7 @@ func (lp *loop) decrypt(l *link, now time.Time) bool {
 		case err == error(errNotYet):
 			return true
 		case err != nil:
-			lp.end(l)
+			lp.finish(l)
 			return false
 		case len(l.rest) > 0:
 			// It reads too slowly for more. What has arrived waits with it.
@@ -328,6 +354,22 @@ func (lp *loop) decrypt(l *link, now time.Time) bool {
 			return false
 		}
 	}
+}
+
+// answer does what a link asks for in b, if it needs nothing of net/http.
+func (lp *loop) answer(l *link, b []byte, now time.Time) (ok bool, _ error) {
+	if l.viewer != nil {
+		l.viewer.heard += len(b)
+		return true, nil
+	}
+	h, ok := parseFast(b)
+	switch {
+	case !ok:
+		return false, nil
+	case h.path == pathStream:
+		return lp.begin(l, &h, b, now)
+	}
+	return l.fast(&h, now, lp.send)
 }
 
 // send writes an answer, all of it or the rest later.
@@ -379,92 +421,10 @@ func (lp *loop) flush(l *link) bool {
 		l.rest = nil
 		l.fresh = true // requests may have arrived meanwhile
 		l.deadline = time.Now().Add(lp.front.times.idle).Unix() + 1
+		if l.viewer != nil {
+			l.deadline, l.viewer.sent = never, time.Now().UnixNano()
+			lp.queue(l) // for what it missed
+		}
 	}
 	return true
-}
-
-// take removes a link from the loop without closing it.
-func (lp *loop) take(l *link) {
-	lp.mu.Lock()
-	lp.links[l.fd] = nil
-	lp.mu.Unlock()
-}
-
-// end closes a link, with the farewell of TLS where the socket takes it.
-func (lp *loop) end(l *link) {
-	lp.take(l)
-	if l.tls != nil && len(l.rest) == 0 {
-		lp.out = lp.out[:0]
-		l.join = &lp.out
-		l.tls.Close() // of a parked link: no more than the farewell
-		l.join = nil
-		nowait.Write(l.fd, lp.out)
-	}
-	l.rest, l.in = nil, nil
-	syscall.Close(l.fd)
-	l.end()
-}
-
-// hand makes an ordinary connection of a link again and gives it to net/http.
-func (lp *loop) hand(l *link, pre []byte) {
-	if len(l.rest) > 0 { // of TLS itself, to a client that does not even read that
-		lp.end(l)
-		return
-	}
-	pre = append([]byte(nil), pre...)
-	l.in = append([]byte(nil), l.in...)
-	lp.take(l)
-	event := syscall.EpollEvent{}
-	syscall.EpollCtl(lp.epoll, syscall.EPOLL_CTL_DEL, l.fd, &event)
-	file := os.NewFile(uintptr(l.fd), "viewer")
-	conn, err := net.FileConn(file)
-	file.Close()
-	if err != nil {
-		lp.front.log.Debug("connection not handed on", "error", err)
-		l.end()
-		return
-	}
-	l.conn = conn
-	lp.front.work.Go(func() { lp.front.hand(l, pre) })
-}
-
-// sweep ends the links whose time is over.
-func (lp *loop) sweep(now time.Time) {
-	lp.mu.Lock()
-	var over []*link
-	for _, l := range lp.links {
-		if l != nil && l.deadline < now.Unix() {
-			over = append(over, l)
-		}
-	}
-	lp.mu.Unlock()
-	for _, l := range over {
-		if len(l.rest) > 0 {
-			lp.front.stats.slowPeers.Add(1)
-		}
-		lp.end(l)
-	}
-}
-
-// drain ends every link of a stopping loop, at first those without an answer on
-// its way. It reports whether any is left.
-func (lp *loop) drain(now bool) bool {
-	lp.mu.Lock()
-	lp.over = true
-	var idle []*link
-	left := 0
-	for _, l := range lp.links {
-		switch {
-		case l == nil:
-		case now || len(l.rest) == 0:
-			idle = append(idle, l)
-		default:
-			left++
-		}
-	}
-	lp.mu.Unlock()
-	for _, l := range idle {
-		lp.end(l)
-	}
-	return left > 0
 }

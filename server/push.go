@@ -15,6 +15,9 @@ import (
 // frames.
 const lineMark = 'L'
 
+// beatRecord is a record of no length.
+var beatRecord = []byte{0, 0, 0, 0}
+
 // farBehind is how many frames a viewer may have missed before a key is less to
 // send than what was missed.
 const farBehind = 8
@@ -40,8 +43,7 @@ func (s *Server) handlePush(w http.ResponseWriter, r *http.Request) {
 	}
 	s.stats.streams.Add(1)
 	defer s.stats.streams.Add(-1)
-	h["Content-Type"] = typeFrames
-	h.Set("X-Accel-Buffering", "no")
+	s.streamHeader(h, s.policy.audience(r.Header.Get("Origin")))
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -57,7 +59,7 @@ func (s *Server) handlePush(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-wait:
 		case <-beat.C:
-			v.buf = append(v.buf, 0, 0, 0, 0)
+			v.buf = append(v.buf, beatRecord...)
 		case <-r.Context().Done():
 			return
 		}
@@ -80,15 +82,10 @@ func (v *pushed) resume(r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	line, _, ok := v.deltas.open(q.Get("from"))
-	seq, err := strconv.ParseUint(q.Get("seq"), 10, 32)
-	if !ok || err != nil {
-		return
-	}
-	if frames, _, ok := line.Next(uint32(seq)); ok && len(frames) <= farBehind {
-		v.line, v.seq = line, uint32(seq)
+	if line, seq, ok := v.deltas.resume(q.Get("from"), q.Get("seq")); ok {
+		v.line, v.seq = line, seq
 		// Something to send, so that the viewer sees that the stream is there.
-		v.buf = append(v.buf, 0, 0, 0, 0)
+		v.buf = append(v.buf, beatRecord...)
 	}
 }
 
@@ -99,9 +96,7 @@ func (v *pushed) join() error {
 		return err
 	}
 	v.line, v.seq = line, line.Key.Seq
-	name := v.deltas.name(line.Number, line.Key.Seq)
-	v.buf = appendRecord(v.buf, append([]byte{lineMark}, name[:]...))
-	v.buf = appendRecord(v.buf, line.Key.Data)
+	v.buf = v.deltas.greet(v.buf, line)
 	return nil
 }
 
@@ -138,6 +133,25 @@ func (v *pushed) send() (wait <-chan struct{}, err error) {
 		v.seq = frames[n-1].Seq
 	}
 	return wait, v.ctl.Flush()
+}
+
+// resume finds the line of a viewer who has picture seq of it, unless that is
+// too long ago.
+func (d *deltas) resume(name, number string) (line *delta.Line, seq uint32, ok bool) {
+	line, _, ok = d.open(name)
+	n, err := strconv.ParseUint(number, 10, 32)
+	if !ok || err != nil {
+		return nil, 0, false
+	}
+	frames, _, ok := line.Next(uint32(n))
+	return line, uint32(n), ok && len(frames) <= farBehind
+}
+
+// greet appends what a viewer of a line gets first: its name and its key.
+func (d *deltas) greet(b []byte, line *delta.Line) []byte {
+	name := d.name(line.Number, line.Key.Seq)
+	b = appendRecord(b, append([]byte{lineMark}, name[:]...))
+	return appendRecord(b, line.Key.Data)
 }
 
 func appendRecord(b, data []byte) []byte {

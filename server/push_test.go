@@ -67,6 +67,10 @@ func (v *streamed) record() []byte {
 	return b
 }
 
+func (*streamed) nameOf(record []byte) string {
+	return base64.RawURLEncoding.EncodeToString(record[1:])
+}
+
 // next reads until a frame made a picture.
 func (v *streamed) next() *image.Gray {
 	v.t.Helper()
@@ -76,7 +80,7 @@ func (v *streamed) next() *image.Gray {
 		case b == nil:
 			continue
 		case b[0] == lineMark:
-			v.name = base64.RawURLEncoding.EncodeToString(b[1:])
+			v.name = v.nameOf(b)
 			continue
 		}
 		h, _, err := delta.ReadHeader(b)

@@ -109,6 +109,7 @@ var (
 	crossOrigin = []string{"cross-origin"}
 	sameOrigin  = []string{"same-origin"}
 	noSniff     = []string{"nosniff"}
+	noBuffering = []string{"no"} // a proxy that collects an answer would hold a stream for ever
 )
 
 // policy is the part of every answer's header that follows from the
@@ -186,8 +187,12 @@ func (p *policy) keep(h http.Header) {
 
 // transient sets the header of an answer that nobody keeps in any mode.
 func (p *policy) transient(h http.Header, r *http.Request) {
+	p.transientTo(h, p.audience(r.Header.Get("Origin")))
+}
+
+func (p *policy) transientTo(h http.Header, audience int) {
 	h["Cache-Control"] = noStore
-	p.share(h, p.audience(r.Header.Get("Origin")))
+	p.share(h, audience)
 	if v := p.vary(false); v != nil {
 		h["Vary"] = v
 	}

@@ -94,7 +94,7 @@ func (s *Server) handleStream(w http.ResponseWriter, r *http.Request) {
 	s.stats.streams.Add(1)
 	defer s.stats.streams.Add(-1)
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // a proxy that collects an answer would hold it for ever
+	h["X-Accel-Buffering"] = noBuffering
 	if r.Method == http.MethodHead {
 		return
 	}

@@ -32,24 +32,29 @@ const (
 // opened when somebody joins and no line is young enough, and ends when it is
 // the oldest of too many: its viewers get another key.
 //
-// All methods may be called by any number of goroutines.
+// All methods may be called by any number of goroutines. Only [Feed.Show] and
+// [Feed.Join] code, which takes a while and which one does at a time; no other
+// method waits for them.
 type Feed struct {
 	set Settings
 
-	mu      sync.Mutex
+	coding  sync.Mutex // before mu
 	enc     *encoder
 	keys    *encoder // makes the keys of lines
 	leader  *plane   // what a decoder makes of all frames
 	spare   *plane
 	free    *plane // for the next picture of a line
 	changes changes
-	seq     uint32
-	began   bool
-	lines   []*Line // oldest first
 	opened  uint64
-	wake    chan struct{} // closed with the next picture
-	stats   Stats
 	tamper  func([]byte) // tests: damage a body before the check
+
+	// Changed under both locks, so that either is enough to read it.
+	mu    sync.Mutex
+	seq   uint32
+	began bool
+	lines []*Line       // oldest first
+	wake  chan struct{} // closed with the next picture
+	stats Stats
 }
 
 // Stats counts what a feed did.
@@ -81,9 +86,10 @@ type Line struct {
 	// Key is the frame the line begins with.
 	Key Frame
 
-	// Under feed.mu.
+	now *plane // under feed.coding
+
+	// Like the feed's own.
 	frames []Frame // the newest, oldest first, without the key
-	now    *plane
 	ended  bool
 }
 
@@ -99,34 +105,52 @@ func (f *Feed) Show(g *image.Gray) error {
 	if err := checkSize(w, h); err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.seq++
-	f.stats.Frames++
+	f.coding.Lock()
+	defer f.coding.Unlock()
+	first := !f.began
 	if f.enc == nil || f.enc.source.w != w || f.enc.source.h != h {
 		f.begin(w, h)
+		first = true
 	}
-	first := !f.began
 	f.enc.load(g, first)
 	was := slices.Clone(f.enc.active)
 	body := f.enc.frame(first)
 	if f.tamper != nil {
 		f.tamper(body)
 	}
-	head := f.header(first)
+	head := f.header(f.seq+1, first)
 	f.changes.parse(&head, body, f.enc.layout, was)
 	f.changes.apply(f.leader, f.spare)
-	if !slices.Equal(f.spare.pix, f.enc.ref.pix) {
-		// Whatever it was, nobody shall see it: all begin anew.
-		f.stats.Mismatches++
-		f.endAll()
+	var frames []Frame
+	right := slices.Equal(f.spare.pix, f.enc.ref.pix)
+	if !right {
 		copy(f.spare.pix, f.enc.ref.pix)
 	} else if !first {
-		f.stats.DeltaBytes += uint64(len(body))
-		f.extend(head, body)
+		frames = f.extend(head, body)
 	}
 	f.leader, f.spare = f.spare, f.leader
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seq++
+	f.stats.Frames++
 	f.began = true
+	if !right {
+		f.stats.Mismatches++
+	}
+	if first || !right {
+		// Pictures of another size, or not what they were made of, which nobody
+		// shall see: all begin anew.
+		f.endAll()
+	} else {
+		f.stats.DeltaBytes += uint64(len(body))
+		for i, l := range f.lines {
+			if len(l.frames) == kept {
+				l.frames = slices.Delete(l.frames, 0, 1)
+			}
+			l.frames = append(l.frames, frames[i])
+		}
+	}
 	close(f.wake)
 	f.wake = make(chan struct{})
 	return nil
@@ -134,30 +158,27 @@ func (f *Feed) Show(g *image.Gray) error {
 
 // begin starts anew with pictures of another size.
 func (f *Feed) begin(w, h int) {
-	f.endAll()
 	f.enc, f.keys = newEncoder(f.set, w, h), newEncoder(f.set, w, h)
 	f.leader, f.spare, f.free = newPlane(w, h), newPlane(w, h), newPlane(w, h)
-	f.began = false
 }
 
-func (f *Feed) header(key bool) Header {
-	return Header{Key: key, Seq: f.seq, Base: f.seq - 1, Coarse: f.set.Coarse, Fine: f.set.Fine, Width: f.enc.source.w, Height: f.enc.source.h}
+func (f *Feed) header(seq uint32, key bool) Header {
+	return Header{Key: key, Seq: seq, Base: seq - 1, Coarse: f.set.Coarse, Fine: f.set.Fine, Width: f.enc.source.w, Height: f.enc.source.h}
 }
 
-// extend gives every line the frame.
-func (f *Feed) extend(head Header, body []byte) {
+// extend makes the frame of every line, in their order.
+func (f *Feed) extend(head Header, body []byte) []Frame {
+	frames := make([]Frame, 0, len(f.lines))
 	for _, l := range f.lines {
 		f.changes.apply(l.now, f.free)
 		l.now, f.free = f.free, l.now
 		head.Sum = l.now.sum()
-		if len(l.frames) == kept {
-			l.frames = slices.Delete(l.frames, 0, 1)
-		}
 		n := deltaHeader + len(body)
 		record := binary.BigEndian.AppendUint32(make([]byte, 0, 4+n), uint32(n))
 		record = append(head.append(record), body...)
-		l.frames = append(l.frames, Frame{f.seq, record[4:], record})
+		frames = append(frames, Frame{head.Seq, record[4:], record})
 	}
+	return frames
 }
 
 func (f *Feed) endAll() {
@@ -177,8 +198,22 @@ func (f *Feed) maxLines() int {
 // ErrEmpty is for viewers who come before the first picture.
 var ErrEmpty = errors.New("join feed: no picture yet")
 
-// Join returns the line for somebody who comes now.
+// Join returns the line for somebody who comes now. It may have to make a key.
 func (f *Feed) Join() (*Line, error) {
+	if l, err := f.Young(); l != nil || err != nil {
+		return l, err
+	}
+	f.coding.Lock()
+	defer f.coding.Unlock()
+	if l, err := f.Young(); l != nil || err != nil { // made meanwhile
+		return l, err
+	}
+	return f.open()
+}
+
+// Young returns the line for somebody who comes now if there is one already,
+// else nil. It never waits for pictures that are being coded.
+func (f *Feed) Young() (*Line, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.began {
@@ -187,10 +222,10 @@ func (f *Feed) Join() (*Line, error) {
 	if n := len(f.lines); n > 0 && f.seq-f.lines[n-1].Key.Seq < Span {
 		return f.lines[n-1], nil
 	}
-	return f.open()
+	return nil, nil
 }
 
-// open begins a line with a key of the newest picture.
+// open begins a line with a key of the newest picture. Only mu is free.
 func (f *Feed) open() (*Line, error) {
 	k := f.keys
 	// Of the source, not of the leader's picture: coded twice is half as good.
@@ -198,12 +233,15 @@ func (f *Feed) open() (*Line, error) {
 	copy(k.still, f.enc.still)
 	copy(k.active, f.enc.active)
 	body := k.frame(true)
-	head := f.header(true)
+	head := f.header(f.seq, true)
 	head.Sum = k.ref.sum()
 	f.opened++
 	l := &Line{feed: f, Number: f.opened, Key: Frame{Seq: f.seq, Data: append(head.append(nil), body...)}}
 	var check Decoder
-	if err := check.Decode(l.Key.Data); err != nil {
+	err := check.Decode(l.Key.Data)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
 		f.stats.Mismatches++
 		return nil, err
 	}
