@@ -17,7 +17,7 @@ type Class int
 // The classes of public requests.
 const (
 	ClassFeed   Class = iota // /latest and its renditions
-	ClassStream              // /events
+	ClassStream              // /events, /stream
 	ClassStatus              // /status, /healthz, /readyz
 	ClassUpload              // /upload, /camera
 	ClassWave                // /wave
@@ -44,7 +44,7 @@ func classOf(path string) Class {
 	switch path {
 	case pathLatest, pathJPEG, pathWebP:
 		return ClassFeed
-	case "/events":
+	case "/events", pathStream:
 		return ClassStream
 	case "/status", "/healthz", "/readyz":
 		return ClassStatus

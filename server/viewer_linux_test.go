@@ -90,6 +90,9 @@ func TestStreamLeaks(t *testing.T) {
 			if st := c.Stats(); st.Streams != int64(len(there)) || st.Connections != st.Streams || st.Viewers != st.Streams || c.byHTTP.Load() != 0 {
 				t.Errorf("%d streams, %d viewers, %d connections of %d; %d by net/http", st.Streams, st.Viewers, st.Connections, len(there), c.byHTTP.Load())
 			}
+			if n := c.Stats().Requests[ClassStream]; n != uint64(len(there))+1 {
+				t.Errorf("%d requests for a stream are counted", n)
+			}
 			for i, w := range there {
 				ways[i%len(ways)].leave(w)
 			}
