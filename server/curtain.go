@@ -17,7 +17,8 @@ import (
 const (
 	// joinPatience is for how many publications a recorded run waits for a moment
 	// at which the other side looks alike. Most of them are before its time is
-	// over, so that recorded runs come out as long as live ones.
+	// over, so that the share of recordings comes out right where few moments fit.
+	// Live runs end as early, and linger as long.
 	joinPatience = 20
 	joinEarly    = 19
 	// ordinaryShare of the movements of a person are taken for ordinary: a join
@@ -25,6 +26,9 @@ const (
 	ordinaryShare = 0.85
 	// movements is how many of them are remembered.
 	movements = 128
+	// enoughMet is how many joins must have been waited for before others are made
+	// like them.
+	enoughMet = 8
 )
 
 // origin is where public pictures come from.
@@ -69,6 +73,15 @@ type curtain struct {
 	size       image.Point
 	last       *reservoir.Look // of the last picture; nil for none
 	moved      []int           // between the last pictures that followed each other
+	met        []meeting       // the last ones
+	// example is the meeting that the end of a live run is made like.
+	example *meeting
+}
+
+// meeting is a join that a recorded run waited for.
+type meeting struct {
+	change
+	waited int // publications
 }
 
 // showing is a picture that is ready to be published.

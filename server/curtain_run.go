@@ -2,10 +2,12 @@ package server
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"porthole/internal/event"
 	"porthole/server/picture"
+	"porthole/server/reservoir"
 )
 
 // direct decides where the next picture comes from.
@@ -28,33 +30,36 @@ func (c *curtain) direct(order Order, off, there bool, u *upload, beat time.Time
 		}
 		return
 	}
-	over := c.schedule.tick()
-	if c.schedule.replay {
-		over = c.schedule.left <= joinEarly
-	}
+	c.schedule.tick()
 	hide := order != Auto || off
 	switch {
 	case c.origin == fromCamera && (!there || hide):
 		why := c.absence(off)
 		if there {
 			why = "operator's order"
+		} else if !hide {
+			c.schedule.cut()
 		}
 		c.schedule.begin(true)
 		c.toRecording(beat, c.schedule.replay, why)
 	case c.playing != nil && c.playing.over():
+		c.schedule.cut()
 		c.change(there && !hide, u, beat, true)
-	case over:
+	case c.schedule.left <= joinEarly:
 		c.change(there && !hide, u, beat, false)
 	case !c.begun:
 		c.toRecording(beat, c.schedule.replay, c.why)
 	}
 }
 
+// cameraLate is why a live run is cut when the camera falls silent.
+const cameraLate = "camera is late"
+
 func (c *curtain) absence(off bool) string {
 	if off {
 		return "camera switched off"
 	}
-	return "camera is late"
+	return cameraLate
 }
 
 // goOn keeps a recorded run going for as long as it takes.
@@ -71,6 +76,9 @@ func (c *curtain) goOn(beat time.Time) {
 // the same way, so that the run is as long as it would have been.
 func (c *curtain) change(there bool, u *upload, beat time.Time, now bool) {
 	if !c.schedule.replay { // a live run, be it the camera's or an understudy's
+		if !now && c.lingers() {
+			return
+		}
 		c.schedule.turn()
 		c.toRecording(beat, true, "schedule")
 		return
@@ -99,10 +107,14 @@ func (c *curtain) change(there bool, u *upload, beat time.Time, now bool) {
 	}
 	c.schedule.turn()
 	if there {
+		c.note(lookOf(u.admitted))
 		c.toCamera("schedule")
 		return
 	}
 	next := c.understudy
+	if next != nil && !next.over() {
+		c.note(next.look())
+	}
 	c.settle()
 	if next == nil || next.over() {
 		c.toLoop("schedule, and no clip for an absent camera")
@@ -111,12 +123,46 @@ func (c *curtain) change(there bool, u *upload, beat time.Time, now bool) {
 	c.origin, c.playing, c.join, c.why = fromClip, next, true, "schedule, in place of the camera"
 }
 
+// lingers reports whether a live run whose end is due goes on: for as long as a
+// recorded one, that ended like this one is to end, waited for its moment.
+func (c *curtain) lingers() bool {
+	if len(c.met) < enoughMet {
+		return c.schedule.left > 0
+	}
+	if c.example == nil {
+		c.example = c.anyMeeting()
+	}
+	c.waiting++
+	return c.waiting < c.example.waited
+}
+
+// note remembers a join that was waited for.
+func (c *curtain) note(next reservoir.Look) {
+	if c.last == nil || c.origin == fromLoop {
+		return
+	}
+	if len(c.met) == movements {
+		c.met = slices.Delete(c.met, 0, 1)
+	}
+	c.met = append(c.met, meeting{changeOf(c.last, &next), c.waiting})
+}
+
+// anyMeeting returns one of the last joins that were waited for, or nil before
+// there are enough.
+func (c *curtain) anyMeeting() *meeting {
+	if len(c.met) < enoughMet {
+		return nil
+	}
+	m := c.met[c.rnd.IntN(len(c.met))]
+	return &m
+}
+
 // settle ends what was waited for, and what was played.
 func (c *curtain) settle() {
 	if p := c.playing; p != nil && !c.leaks.reuse {
 		c.rec.keep(p.clip, p.pos+c.least, p.clip.Frames)
 	}
-	c.waiting, c.understudy, c.playing = 0, nil, nil
+	c.waiting, c.example, c.understudy, c.playing = 0, nil, nil, nil
 }
 
 func (c *curtain) toCamera(why string) {
@@ -135,9 +181,19 @@ func (c *curtain) toLoop(why string) {
 // toRecording begins a recorded run: with a clip, if there is one that may be
 // used, else with the loop.
 func (c *curtain) toRecording(beat time.Time, scheduled bool, why string) {
+	like := c.example
+	if like == nil {
+		like = c.anyMeeting()
+	}
 	c.settle()
 	c.begun = true
 	c.wish = c.wishFor(beat, c.schedule.left+joinPatience-joinEarly)
+	if like != nil {
+		// A place can be chosen here and now, which makes better joins than waiting
+		// for the camera does. So that a join does not tell its direction, this one
+		// is to be as good as one of those was.
+		c.wish.like = &like.change
+	}
 	next := c.find(!scheduled)
 	if next == nil {
 		c.toLoop(why)

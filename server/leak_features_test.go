@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"image"
 	"math"
 	"slices"
@@ -31,10 +32,11 @@ const (
 	lumaStep          // … against the last minutes
 	unusual           // … against the last twenty minutes, up or down
 	nearest           // distance to the most similar picture that is not recent
+	inStep            // that one follows the one that the picture before was most similar to
 	repeated          // the same bytes were there before
 	headFields        // the header has other fields, or in another order, than most
 	tagLength         // of the ETag
-	tagForm           // hyphens in it
+	tagForm           // numbers, as file servers make them of size and time
 	channels
 )
 
@@ -79,12 +81,6 @@ func measure(t *testing.T, seen []observation) []measured {
 			m[changed] = changedBlocks(before, g)
 			m[noise] = correlation(beforeNoise, rest)
 		}
-		here := shapeOf(g)
-		best := math.MaxInt
-		for j := range max(0, len(shapes)-recent) {
-			best = min(best, here.nearer(&shapes[j], best))
-		}
-		m[nearest] = math.Log(float64(min(best, 1<<20) + 1))
 		if bodies[string(o.body)] {
 			m[repeated] = 1
 		}
@@ -92,12 +88,34 @@ func measure(t *testing.T, seen []observation) []measured {
 			m[headFields] = 1
 		}
 		m[tagLength] = float64(len(o.etag))
-		m[tagForm] = float64(strings.Count(o.etag, "-"))
+		if strings.Trim(o.etag, `"-0123456789abcdef`) == "" {
+			m[tagForm] = 1
+		}
 		bodies[string(o.body)] = true
-		shapes = append(shapes, here)
+		shapes = append(shapes, shapeOf(g))
 		before, beforeNoise = g, rest
 	}
+	compare(out, shapes)
 	return out
+}
+
+// compare finds for each picture the one most like it that is not recent.
+func compare(out []measured, shapes []shape) {
+	sortPixels(shapes)
+	before := -1
+	for i := range shapes {
+		best, model := math.MaxInt, -1
+		for j := range max(0, i-recent) {
+			if d := shapes[i].nearer(&shapes[j], best); d < best {
+				best, model = d, j
+			}
+		}
+		out[i][nearest] = math.Log(float64(min(best, 1<<20) + 1))
+		if model > 0 && model == before+1 {
+			out[i][inStep] = 1
+		}
+		before = model
+	}
 }
 
 // featuresOf sums a window up: of each channel mean, deviation and extreme; the
@@ -125,8 +143,8 @@ func featuresOf(w []measured) (f []float64) {
 	for _, m := range w {
 		steps = append(steps, m[changed])
 	}
-	at := slices.Index(steps, slices.Max(steps))
-	return append(f, auto, slope, math.Abs(slope), float64(at), slices.Max(steps)-medianOf(steps))
+	at, most := slices.Index(steps, slices.Max(steps)), slices.Max(steps)-medianOf(steps)
+	return append(f, auto, slope, math.Abs(slope), float64(at), most, most*(float64(at)-float64(len(w)-1)/2))
 }
 
 // windows returns the samples of all windows that follow each other, positive
@@ -153,12 +171,12 @@ func windows(seen []observation, m []measured) (samples []classify.Sample, loops
 }
 
 // switches returns the samples around each change from live to a recording,
-// positive where the camera was unplugged.
+// positive where that was because the camera was unplugged.
 func switches(seen []observation, m []measured) (samples []classify.Sample) {
 	const around = 6
 	for i := around; i+around <= len(seen); i++ {
 		if seen[i-1].mode == event.Live && seen[i].mode == event.Replay {
-			samples = append(samples, classify.Sample{Features: featuresOf(m[i-around : i+around]), Positive: seen[i].off})
+			samples = append(samples, classify.Sample{Features: featuresOf(m[i-around : i+around]), Positive: seen[i].why == cameraLate})
 		}
 	}
 	return samples
@@ -217,12 +235,40 @@ func shapeOf(g *image.Gray) (s shape) {
 	return s
 }
 
+// sortPixels puts first in all shapes what varies most from one to another: most
+// pairs are seen to be far apart by a part of them then.
+func sortPixels(shapes []shape) {
+	var variance [len(shape{})]float64
+	for p := range variance {
+		var sum, squares float64
+		for i := range shapes {
+			v := float64(shapes[i][p])
+			sum += v
+			squares += v * v
+		}
+		variance[p] = squares - sum*sum/float64(len(shapes))
+	}
+	places := make([]int, len(variance))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortFunc(places, func(a, b int) int { return cmp.Compare(variance[b], variance[a]) })
+	for i := range shapes {
+		was := shapes[i]
+		for k, p := range places {
+			shapes[i][k] = was[p]
+		}
+	}
+}
+
 // nearer returns the distance of two shapes, or anything that is not below best.
 func (s *shape) nearer(o *shape, best int) (d int) {
-	for i, v := range s {
-		x := int(v) - int(o[i])
-		if d += max(x, -x); d >= best {
-			return d
+	const part = 40
+	for at := 0; at < len(s) && d < best; at += part {
+		a, b := s[at:at+part:at+part], o[at:at+part:at+part]
+		for i, v := range a {
+			x := int(v) - int(b[i])
+			d += max(x, -x)
 		}
 	}
 	return d

@@ -10,6 +10,7 @@ import (
 	"image/jpeg"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,7 +51,7 @@ type observation struct {
 	answer
 	at   time.Time
 	mode event.Mode
-	off  bool // the camera was unplugged then
+	why  string // it is that
 }
 
 // leakRuns are the runs of the schedule: short, so that there are many changes
@@ -84,13 +85,22 @@ func (r *room) at(at time.Time) []byte {
 func (c *leakRun) fill(t *testing.T, clips *reservoir.Reservoir, r *room, p *picture.Pipeline, frames int) {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(c.seed, 3))
+	// No moment was recorded twice: each clip has a slot of its own.
+	const days, least, most = 10, 100, 180
 	length := time.Duration(c.publics) * DefaultPeriod
+	if c.allDay {
+		length = 24 * time.Hour
+	}
+	slots := rnd.Perm(days * int(length/((most+1)*DefaultPeriod)))
+	now := time.Now()
 	for frames > 0 {
-		begun := time.Now().Add(time.Duration(rnd.Int64N(int64(length)))).Add(-time.Duration(1+rnd.IntN(10)) * 24 * time.Hour)
-		if c.allDay {
-			begun = begun.Add(time.Duration(rnd.Int64N(int64(24 * time.Hour))))
+		if len(slots) == 0 {
+			t.Fatalf("no room for %d frames more in %d days", frames, days)
 		}
-		n := 100 + rnd.IntN(80)
+		slot := slots[0]
+		slots = slots[1:]
+		begun := now.Add(time.Duration(slot/days)*(most+1)*DefaultPeriod - time.Duration(1+slot%days)*24*time.Hour)
+		n := least + rnd.IntN(most-least+1)
 		frames -= n
 		rec, err := clips.Record(begun, DefaultPeriod, leakWidth, leakHeight)
 		if err != nil {
@@ -202,14 +212,14 @@ func (w *world) stare(t *testing.T, n int) (seen []observation) {
 	answers := bufio.NewReader(conn)
 	sub := w.cfg.Events.Subscribe(1 << 10)
 	defer sub.Close()
-	mode := w.Truth().Mode
+	mode, why := w.Truth().Mode, ""
 	for len(seen) < n {
 		e, ok := sub.Next(ctx)
 		if !ok {
 			t.Fatal("the feed ended")
 		}
 		if e.Kind == event.ModeChanged {
-			mode = e.Mode
+			mode, why = e.Mode, e.Text
 		}
 		if e.Kind != event.Published {
 			continue
@@ -218,7 +228,7 @@ func (w *world) stare(t *testing.T, n int) (seen []observation) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen = append(seen, observation{a, time.Now(), mode, !w.on.Load()})
+		seen = append(seen, observation{a, time.Now(), mode, why})
 	}
 	return seen
 }
@@ -234,3 +244,12 @@ func decodeGray(t *testing.T, data []byte) *image.Gray {
 
 // longLeaks says whether the long form was asked for.
 func longLeaks() bool { return os.Getenv("PORTHOLE_LONG") != "" }
+
+// leakSeed returns the seed that PORTHOLE_SEED asks for, so that a figure can be
+// had of more than one world, or usual.
+func leakSeed(usual uint64) uint64 {
+	if seed, err := strconv.ParseUint(os.Getenv("PORTHOLE_SEED"), 10, 64); err == nil {
+		return seed
+	}
+	return usual
+}

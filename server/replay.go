@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -13,11 +14,12 @@ import (
 const (
 	// lightWindow is how far a clip's time of day may be from now.
 	lightWindow = 2 * time.Hour
-	// candidates is how many clips are looked into, and moments how many places
-	// in each: among 64 random moments of one room there is nearly always one
-	// that differs from now by no more than a person's next movement does.
-	candidates = 8
-	moments    = 8
+	// candidates is how many clips are looked into, those nearest to now in time
+	// of day, so that their light is that of now; and moments how many places in
+	// each: among 64 random moments of one room there is nearly always one that
+	// differs from now by no more than a person's next movement does.
+	candidates = 4
+	moments    = 16
 	// levelWeight is what one level of brightness counts in a distance.
 	levelWeight = 12
 )
@@ -58,6 +60,7 @@ type wish struct {
 	spare         int             // frames beside the part that are lost, see clipWriter
 	after         *reservoir.Look // it is to follow this without a jump; nil for any moment
 	ordinary      int             // how different two frames of the camera often are
+	like          *change         // instead of that: how visible the join is to be
 	anyLight      bool
 }
 
@@ -82,8 +85,9 @@ type place struct {
 	distance int
 }
 
-// choose picks a clip and a place in it that fits the wish: the first of random
-// places that follows without more of a jump than is ordinary, or the best one.
+// choose picks a clip and a place in it that fits the wish: of random places the
+// one that follows with the change that is wished for, or the first without more
+// of a jump than is ordinary, or the best one.
 // It returns false where there is nothing.
 func choose(r *reservoir.Reservoir, rnd *rand.Rand, w wish) (place, bool) {
 	clips := near(r.Clips(), w)
@@ -97,6 +101,11 @@ func choose(r *reservoir.Reservoir, rnd *rand.Rand, w wish) (place, bool) {
 		return place{}, false
 	}
 	rnd.Shuffle(len(long), func(i, j int) { long[i], long[j] = long[j], long[i] })
+	if !w.anyLight {
+		slices.SortStableFunc(long, func(a, b reservoir.Info) int {
+			return cmp.Compare(reservoir.Apart(a.Begun, w.now), reservoir.Apart(b.Begun, w.now))
+		})
+	}
 	var places []place
 	looks := make(map[string][]reservoir.Look)
 	for _, c := range long[:min(len(long), candidates)] {
@@ -119,8 +128,10 @@ func choose(r *reservoir.Reservoir, rnd *rand.Rand, w wish) (place, bool) {
 	best := 0
 	for i := range places {
 		p := &places[i]
-		p.distance = distance(w.after, &looks[p.clip.Name][p.at], w.anyLight)
-		if p.distance <= w.ordinary {
+		look := &looks[p.clip.Name][p.at]
+		if w.like != nil {
+			p.distance = w.like.apart(changeOf(w.after, look))
+		} else if p.distance = distance(w.after, look, w.anyLight); p.distance <= w.ordinary {
 			return *p, true
 		}
 		if p.distance < places[best].distance {
@@ -138,6 +149,20 @@ func distance(a, b *reservoir.Look, anyLight bool) int {
 		d += levelWeight * max(level, -level)
 	}
 	return d
+}
+
+// change is what is seen where two frames meet.
+type change struct{ shape, level int }
+
+func changeOf(a, b *reservoir.Look) change {
+	level := int(a.Mean) - int(b.Mean)
+	return change{a.Distance(b), max(level, -level)}
+}
+
+// apart returns how different two changes are.
+func (c change) apart(o change) int {
+	shape, level := c.shape-o.shape, c.level-o.level
+	return max(shape, -shape) + levelWeight*max(level, -level)
 }
 
 // open takes a clip out of the reservoir and puts back what the wish leaves of

@@ -73,6 +73,55 @@ func TestScheduleHasNoMemory(t *testing.T) {
 	}
 }
 
+// TestCutRunsAreRepaid: a camera that fails makes live runs shorter; recorded ones
+// become so too. A clip that ends makes recorded runs shorter; live ones become
+// so too.
+func TestCutRunsAreRepaid(t *testing.T) {
+	const least, mean, runs = 15, 120, 20000
+	for _, tt := range []struct {
+		name  string
+		fails [2]float64 // publications until a live, a recorded run is cut, on average
+	}{
+		{"a camera that fails", [2]float64{360, 1e9}},
+		{"a camera that often fails", [2]float64{100, 1e9}},
+		{"clips that end", [2]float64{1e9, 150}},
+		{"both", [2]float64{300, 200}},
+	} {
+		rnd := rand.New(rand.NewPCG(4, 4))
+		s := newSchedule(rnd, least, mean, 0.5)
+		var sum, n, whole [2]float64
+		for range runs {
+			k := kindOf(s.replay)
+			ends := int(tt.fails[k] * rnd.ExpFloat64())
+			length := 0
+			for s.left > joinEarly && length < ends {
+				s.tick()
+				length++
+			}
+			if s.left > joinEarly {
+				s.cut()
+				s.begin(!s.replay)
+			} else {
+				s.turn()
+			}
+			sum[k] += float64(length)
+			n[k]++
+			whole[k] += max(0, float64(s.drawWhole(k == 1)-joinEarly))
+		}
+		live, recorded := sum[0]/n[0], sum[1]/n[1]
+		t.Logf("%s: live runs of %.1f, recorded of %.1f, %.1f without cuts", tt.name, live, recorded, whole[0]/n[0])
+		if math.Abs(live-recorded) > 0.1*live {
+			t.Errorf("%s: live runs of %.1f, recorded of %.1f", tt.name, live, recorded)
+		}
+		if shorter := whole[0]/n[0] - live; shorter < 0.1*live {
+			t.Errorf("%s: nothing was cut", tt.name)
+		}
+		if len(s.owed[0]) > mostOwed || len(s.owed[1]) > mostOwed {
+			t.Errorf("%s: %d and %d are owed", tt.name, len(s.owed[0]), len(s.owed[1]))
+		}
+	}
+}
+
 // TestHoldback plays the arrivals of a camera against the beat.
 func TestHoldback(t *testing.T) {
 	const period = 2 * time.Second
