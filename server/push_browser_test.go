@@ -244,6 +244,30 @@ func TestLostName(t *testing.T) {
 	}
 }
 
+// TestOutage: where names fail as well as the stream, it was no proxy, and a stream
+// is what comes next.
+func TestOutage(t *testing.T) {
+	s := testServer(t, func(c *Config) { c.Deltas, c.Period = DeltasStrict, time.Second })
+	room := smallScene(t)
+	s.showScene(room, 0)
+	tab := sees(t, s, heldBack+`
+		globalThis.asked = [];
+		const held = fetch; globalThis.fetch = (url, o) => {
+			asked.push(/[^/?]*(?=\?|$)/.exec(url)[0]);
+			if (asked.length < 2) return held(url, o);
+			return asked.length < 3 ? Promise.reject(new TypeError('no network')) : real(url, o);
+		};`)
+	tab.Wait(`seen.length === 1`)
+	s.showScene(room, 1)
+	tab.Wait(`seen.length === 2`)
+	if got := browsertest.Eval[string](tab, `asked.join()`); got != "stream,head,stream" {
+		t.Errorf("asked for %s, want stream, head, stream", got)
+	}
+	if n := browsertest.Eval[int](tab, `broken`); n != 1 {
+		t.Errorf("%d unreachable events, want 1", n)
+	}
+}
+
 // TestNoUse: with the third broken frame in a row changes have no use, and whole
 // pictures are shown.
 func TestNoUse(t *testing.T) {

@@ -329,6 +329,11 @@ export const changes = (base) => {
       return Number(due) + 400 * Math.random();
     };
 
-    if (!none) return held ? names() : stream();
+    if (none) return;
+    if (!held) return stream();
+    held = false; // should names fail as well, it was an outage and no proxy: a stream is next
+    const wait = await names();
+    held = true;
+    return wait;
   };
 };
