@@ -1,6 +1,9 @@
 package delta
 
-import "image"
+import (
+	"image"
+	"slices"
+)
 
 // Decoder turns frames into pictures. The zero value waits for a key. Memory is
 // bounded by the size of the picture, about six bytes a pixel; no input makes it
@@ -35,6 +38,9 @@ func (d *Decoder) Decode(frame []byte) error {
 }
 
 func (d *Decoder) decode(h *Header, body []byte) error {
+	if d.spare == nil { // of a clone
+		d.spare = newPlane(d.now.w, d.now.h)
+	}
 	d.changes.parse(h, body, layoutOf(d.now.w, d.now.h), d.active)
 	d.changes.apply(d.now, d.spare)
 	if d.spare.sum() != h.Sum {
@@ -54,4 +60,15 @@ func (d *Decoder) Picture() *image.Gray {
 		return nil
 	}
 	return d.now.gray()
+}
+
+// Clone returns a decoder with the same picture, for viewers who go on from it
+// each in their own way. It takes a byte a pixel until it decodes, and shares
+// nothing with d.
+func (d *Decoder) Clone() *Decoder {
+	c := &Decoder{seq: d.seq, active: slices.Clone(d.active)}
+	if d.now != nil {
+		c.now = &plane{w: d.now.w, h: d.now.h, pw: d.now.pw, ph: d.now.ph, pix: slices.Clone(d.now.pix)}
+	}
+	return c
 }

@@ -190,10 +190,16 @@ func (f *Feed) endAll() {
 
 func (l *Line) end() { l.ended, l.now, l.frames = true, nil, nil }
 
-// maxLines is how many lines there may be.
-func (f *Feed) maxLines() int {
-	return min(max(lineMemory/len(f.leader.pix), minLines), mostLines)
+// maxLines is how many lines there may be of pictures of w x h pixels.
+func maxLines(w, h int) int {
+	l := layoutOf(w, h)
+	return min(max(lineMemory/(l.count()*mbSize*mbSize), minLines), mostLines)
 }
+
+// LineLife is for how many pictures of w x h pixels a line lasts at least, its
+// key among them, whoever comes: a key that a viewer gets in place of the next
+// delta after so many is nobody's fault.
+func LineLife(w, h int) uint32 { return uint32(maxLines(w, h) * Span) }
 
 // ErrEmpty is for viewers who come before the first picture.
 var ErrEmpty = errors.New("join feed: no picture yet")
@@ -246,7 +252,7 @@ func (f *Feed) open() (*Line, error) {
 		return nil, err
 	}
 	l.now = check.now
-	if len(f.lines) == f.maxLines() {
+	if len(f.lines) == maxLines(k.source.w, k.source.h) {
 		f.lines[0].end()
 		f.lines = slices.Delete(f.lines, 0, 1)
 	}

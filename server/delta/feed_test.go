@@ -229,6 +229,10 @@ func TestLines(t *testing.T) {
 	if s := f.Stats(); s.Lines != mostLines || s.Keys != 3*mostLines {
 		t.Errorf("%+v", s)
 	}
+	// Who began a line's life ago gets another key, and nobody before.
+	if oldest, died := lines[2*mostLines], lines[2*mostLines-1]; f.seq-oldest.Key.Seq >= LineLife(40, 30) || lines[len(lines)-1].Key.Seq-died.Key.Seq != LineLife(40, 30) {
+		t.Errorf("at picture %d lines from %d on are alive, a life is %d", f.seq, oldest.Key.Seq, LineLife(40, 30))
+	}
 	// A line does not reach back for ever.
 	last := lines[len(lines)-1]
 	for range kept + 1 {
@@ -266,6 +270,47 @@ func TestMismatch(t *testing.T) {
 	}
 	if s := f.Stats(); s.Mismatches != 3 || keys != 3 {
 		t.Errorf("%d mismatches and %d keys, want 3 of each", s.Mismatches, keys)
+	}
+}
+
+// TestClone: two who go on from one picture do not disturb each other, and a
+// clone of nothing waits for a key.
+func TestClone(t *testing.T) {
+	f, film := NewFeed(Strict, 0), newFilm(80, 60, 4)
+	var v viewer
+	f.Show(film.next())
+	v.join(t, f)
+	f.Show(film.next())
+	v.catchUp(t, f)
+	before, began := v.dec.Picture(), v.dec.seq
+	c := v.dec.Clone()
+	f.Show(film.next())
+	f.Show(film.next())
+	frames, _, _ := v.line.Next(began)
+	for range 2 { // the one, and after it the other
+		for _, fr := range frames {
+			if err := c.Decode(fr.Data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(v.dec.Picture().Pix, before.Pix) {
+			t.Fatal("what a clone decodes shows in what it was cloned from")
+		}
+		if !slices.Equal(c.now.pix, v.line.now.pix) {
+			t.Fatal("a clone has another picture than the line")
+		}
+		c = v.dec.Clone()
+	}
+	v.catchUp(t, f)
+	if !slices.Equal(c.Picture().Pix, before.Pix) {
+		t.Error("what is decoded shows in a clone")
+	}
+	none := new(Decoder).Clone()
+	if _, ok := none.Seq(); ok || none.Picture() != nil || !errors.Is(none.Decode(frames[0].Data), ErrBase) {
+		t.Error("a clone of nothing has something")
+	}
+	if err := none.Decode(v.line.Key.Data); err != nil {
+		t.Errorf("a key for it: %v", err)
 	}
 }
 
