@@ -54,6 +54,9 @@ var comparables = []comparison{
 		n := r.Pictures.Missed + r.Pictures.Shown
 		return ratio(r.Pictures.Missed, n), n > 0
 	}},
+	{"refetch", shareQuantity, 0.0005, ofFrames(func(c *Changes) uint64 { return c.Refetches })},
+	{"gaps", shareQuantity, 0.0005, ofFrames(func(c *Changes) uint64 { return c.Gaps })},
+	{"mismatches", shareQuantity, 0, ofFrames(func(c *Changes) uint64 { return c.Mismatches })},
 	{"freezes", shareQuantity, 0.001, func(r *Report) (float64, bool) { return r.Freezes.Share, r.Watch.Dated > 0 }},
 	{"viewer_rate", byteQuantity, 1000, func(r *Report) (float64, bool) { return r.Traffic.PerViewerMinute, r.Watch.Total > 0 }},
 	{"cpu_per_poll", timeQuantity, 5e-6, ofTime(func(r *Report) (Seconds, bool) { return r.Generator.CPUPerPoll, r.Generator.CPUPerPoll > 0 })},
@@ -63,6 +66,17 @@ func ofTime(of func(*Report) (Seconds, bool)) func(*Report) (float64, bool) {
 	return func(r *Report) (float64, bool) {
 		s, ok := of(r)
 		return time.Duration(s).Seconds(), ok
+	}
+}
+
+// ofFrames is a share of the frames that made pictures.
+func ofFrames(of func(*Changes) uint64) func(*Report) (float64, bool) {
+	return func(r *Report) (float64, bool) {
+		if r.Changes == nil {
+			return 0, false
+		}
+		n := r.Changes.Keys + r.Changes.Deltas
+		return ratio(of(r.Changes), n), n > 0
 	}
 }
 

@@ -45,7 +45,17 @@ const (
 	// H2 is HTTP/2: over TLS for https, in the clear with prior knowledge for http.
 	// Each viewer has a connection of its own, as each browser has.
 	H2 Protocol = "h2"
+	// Stream is HTTP/1.1 with changes that the server pushes: each viewer keeps
+	// GET /stream open, decodes what comes and takes a stream that broke up again.
+	Stream Protocol = "stream"
+	// Delta is HTTP/1.1 with changes that are fetched: each poll asks GET /head
+	// for what is newest, fetches the changes until there by their names, and
+	// decodes them.
+	Delta Protocol = "delta"
 )
+
+// decodes reports whether viewers get changes instead of pictures.
+func (p Protocol) decodes() bool { return p == Stream || p == Delta }
 
 // Bounds of a configuration. They catch slips of a digit; what this machine can
 // bear is found out by the preflight.
@@ -157,6 +167,9 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.Duration, 20*time.Second)
 	setDefault(&c.Protocol, H1)
+	if c.Protocol.decodes() {
+		setDefault(&c.Engine, Decoder)
+	}
 	setDefault(&c.Engine, Vegeta)
 	setDefault(&c.Wait, 25*time.Second)
 	setDefault(&c.Period, 2*time.Second)
@@ -208,8 +221,12 @@ func (c Config) check() (*url.URL, error) {
 		return wrong("ramp %v: want less than the duration %v", c.Ramp, c.Duration)
 	case !slices.Contains([]Think{Interval, After, LongPoll, Events}, c.Think):
 		return wrong("think %q: want %q, %q, %q or %q", c.Think, Interval, After, LongPoll, Events)
-	case c.Protocol != H1 && c.Protocol != H2:
-		return wrong("protocol %q: want %q or %q", c.Protocol, H1, H2)
+	case !slices.Contains([]Protocol{H1, H2, Stream, Delta}, c.Protocol):
+		return wrong("protocol %q: want %q, %q, %q or %q", c.Protocol, H1, H2, Stream, Delta)
+	case c.Protocol.decodes():
+		if err := c.checkDecoding(); err != nil {
+			return nil, cli.Usage(err)
+		}
 	case c.Engine != Vegeta && c.Engine != Raw:
 		return wrong("engine %q: want %q or %q", c.Engine, Vegeta, Raw)
 	case c.Engine == Raw && (c.Protocol == H2 || c.Think == Events || c.Results != nil):
@@ -235,6 +252,9 @@ func (c Config) check() (*url.URL, error) {
 		return nil, cli.Usage(err)
 	}
 	if err := c.checkSteps(); err != nil {
+		return nil, cli.Usage(err)
+	}
+	if err := c.checkObjectives(); err != nil {
 		return nil, cli.Usage(err)
 	}
 	u.Fragment = ""
@@ -282,6 +302,41 @@ func (c Config) patience() time.Duration {
 		return c.Timeout + c.Wait
 	}
 	return c.Timeout
+}
+
+// checkDecoding says what does not go with viewers who decode changes.
+func (c Config) checkDecoding() error {
+	wrong := func(hint, format string, a ...any) error { return cli.Hint(fmt.Errorf(format, a...), hint) }
+	switch {
+	case c.Engine != Decoder:
+		return wrong("leave the engine out", "protocol %q has viewers of its own, which decode: it does not go with engine %q", c.Protocol, c.Engine)
+	case c.Reconnect:
+		return wrong("leave --reconnect out, or use protocol h1", "protocol %q keeps each viewer's connection: it does not go with a connection for each poll", c.Protocol)
+	case c.Results != nil:
+		return wrong("--json has every figure", "protocol %q is not played by Vegeta: it has no results in Vegeta's format", c.Protocol)
+	case c.Protocol == Stream && c.Think != Interval:
+		return wrong("leave --think out, or use protocol delta", "protocol %q does not poll: it does not go with think %q", c.Protocol, c.Think)
+	case c.Think == Events:
+		return wrong("use protocol stream, or think longpoll", "protocol %q asks /head for what is new: it does not go with think %q", c.Protocol, c.Think)
+	}
+	return nil
+}
+
+// checkObjectives refuses objectives that the protocol has no figures for.
+func (c Config) checkObjectives() error {
+	if c.Protocol.decodes() {
+		return nil
+	}
+	all := c.Objectives
+	for _, s := range c.Steps {
+		all = append(all[:len(all):len(all)], s.Expect...)
+	}
+	for _, o := range all {
+		if slices.Contains(ofChanges, o.metric) {
+			return cli.Hint(fmt.Errorf("objective %q is about changes, which protocol %q has none of", o, c.Protocol), "add --protocol stream or --protocol delta")
+		}
+	}
+	return nil
 }
 
 // address returns host:port of a target.

@@ -108,6 +108,9 @@ func (c *counts) named() map[string]*uint64 {
 		"due": &c.due, "sent": &c.sent, "skipped": &c.skipped, "late": &c.late, "fresh": &c.fresh, "unchanged": &c.unchanged,
 		"failed": &c.failed, "unfinished": &c.unfinished, "bytes": &c.bytes, "shown": &c.shown, "duplicates": &c.duplicates,
 		"missed": &c.missed, "backward": &c.backward, "restarts": &c.restarts, "freezes": &c.freezes, "unrecovered": &c.unrecovered,
+		"keys": &c.changes.keys, "planned": &c.changes.planned, "refetches": &c.changes.refetches, "deltas": &c.changes.deltas,
+		"key_bytes": &c.changes.keyBytes, "delta_bytes": &c.changes.deltaBytes, "gaps": &c.changes.gaps, "lost": &c.changes.lost,
+		"mismatches": &c.changes.mismatches,
 	}
 }
 

@@ -51,6 +51,10 @@ func (e *Exporter) write(w io.Writer) error {
 	metric("picture_bytes_total", "counter", "Bytes of pictures.", "", sum.Bytes)
 	metric("age_seconds", "gauge", "Age of the picture on the screen over the last second.", `{quantile="0.5"}`, seconds(last.AgeP50), `{quantile="0.99"}`, seconds(last.AgeP99))
 	metric("latency_seconds", "gauge", "From the planned instant to the last byte over the last second.", `{quantile="0.99"}`, seconds(last.LatencyP99))
+	metric("keys_total", "counter", "Keys that viewers of changes got, the first of each viewer included.", "", sum.Keys)
+	metric("refetches_total", "counter", "Keys that they got because something had gone wrong.", "", sum.Refetches)
+	metric("gaps_total", "counter", "Places where pictures were lacking between two changes.", "", sum.Gaps)
+	metric("mismatches_total", "counter", "Changes that made another picture than the server's.", "", sum.Mismatches)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

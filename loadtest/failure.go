@@ -30,6 +30,8 @@ const (
 	status              // any other status but 200 and 304
 	tooLarge            // a body above Config.MaxPicture
 	damaged             // a 200 that is not a picture
+	gap                 // a change of a picture that the viewer was never sent
+	checksum            // a change that made another picture than the server's
 	local               // this machine has no descriptors or ports left: our own fault
 	other
 	unfinished // cut off at the end of the run; not an error of the server
@@ -38,7 +40,7 @@ const (
 
 var failureNames = [failures]string{
 	"", "refused", "unreachable", "tls", "reset", "closed", "timeout", "protocol",
-	"status-4xx", "status-5xx", "status", "too-large", "not-a-picture", "local", "other", "unfinished",
+	"status-4xx", "status-5xx", "status", "too-large", "not-a-picture", "gap", "checksum", "local", "other", "unfinished",
 }
 
 func (f failure) String() string { return failureNames[f] }

@@ -71,7 +71,11 @@ type Sample struct {
 	Bytes      uint64  `json:"bytes"`
 	AgeP50     Seconds `json:"age_p50_s"`
 	AgeP99     Seconds `json:"age_p99_s"`
-	LatencyP99 Seconds `json:"latency_p99_s"` // from the planned instant
+	LatencyP99 Seconds `json:"latency_p99_s"`  // from the planned instant
+	Keys       uint64  `json:"keys,omitempty"` // of viewers who decode changes, as the next three
+	Refetches  uint64  `json:"refetches,omitempty"`
+	Gaps       uint64  `json:"gaps,omitempty"`
+	Mismatches uint64  `json:"mismatches,omitempty"`
 	Final      bool    `json:"final,omitempty"`
 }
 

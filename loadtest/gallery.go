@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"image"
 	"image/jpeg"
 	"sync"
 	"time"
@@ -47,6 +48,11 @@ func ReadPicture(picture []byte) (Stamp, error) {
 	if err != nil {
 		return Stamp{}, fmt.Errorf("decode picture: %w", err)
 	}
+	return readStamp(img)
+}
+
+// readStamp reads the stamp of a decoded picture.
+func readStamp(img image.Image) (Stamp, error) {
 	s, err := scene.ReadStamp(img)
 	switch {
 	case errors.Is(err, scene.ErrStampDamaged):
@@ -170,11 +176,16 @@ func (g *gallery) resolve(etag string, body []byte, at time.Time) *picture {
 	if etag == "" {
 		etag = fmt.Sprintf("#%016x", maphash.Bytes(g.seed, body)) // no ETag begins with #
 	}
+	return g.resolveBy(etag, at, func() (Stamp, error) { return g.stamper(body) })
+}
+
+// resolveBy is resolve for a picture with a name, of whatever form.
+func (g *gallery) resolveBy(name string, at time.Time, read func() (Stamp, error)) *picture {
 	g.mu.Lock()
-	p := g.pictures[etag]
+	p := g.pictures[name]
 	if p == nil {
 		p = new(picture)
-		g.remember(etag, p)
+		g.remember(name, p)
 	}
 	g.mu.Unlock()
 
@@ -185,7 +196,7 @@ func (g *gallery) resolve(etag string, body []byte, at time.Time) *picture {
 				p.source = Unknown
 			}
 		}
-		stamp, err := g.stamper(body)
+		stamp, err := read()
 		switch {
 		case err == nil:
 			p.stamp, p.stamped = stamp, true

@@ -54,6 +54,9 @@ func (r *Report) tiles() []tile {
 	if r.Service.Count > 0 {
 		list = append(list, tile{r.Service.P99.String(), "answer, p99", "half of them below " + r.Service.P50.String()})
 	}
+	if c := r.Changes; c != nil {
+		list = append(list, tile{fmt.Sprint(c.Refetches), "keys fetched again", fmt.Sprintf("%d gaps, %d wrong pictures", c.Gaps, c.Mismatches)})
+	}
 	return append(list,
 		tile{fmt.Sprint(r.Polls.Errors), "errors", fmt.Sprintf("of %d polls", r.Polls.Sent)},
 		tile{percent(ratio(r.Pictures.Missed, r.Pictures.Missed+r.Pictures.Shown)), "missed", fmt.Sprintf("%d pictures shown", r.Pictures.Shown)},
@@ -88,7 +91,7 @@ func (r *Report) plots() []template.HTML {
 	per := func(count func(Sample) uint64) []float64 {
 		return column(func(s Sample, span float64) float64 { return float64(count(s)) / span })
 	}
-	return []template.HTML{
+	plots := []template.HTML{
 		draw("Age of the picture on the screen", secondsText, false,
 			line{"p50", "c1", column(func(s Sample, _ float64) float64 { return known(s.AgeP50) })},
 			line{"p99", "c2", column(func(s Sample, _ float64) float64 { return known(s.AgeP99) })}),
@@ -104,6 +107,13 @@ func (r *Report) plots() []template.HTML {
 			line{"bodies", "c1", column(func(s Sample, span float64) float64 { return float64(s.Bytes) * 8 / 1e6 / span })}),
 		r.curve(),
 	}
+	if r.Changes != nil {
+		plots = append(plots, draw("Keys and what they repair, a second", countText, false,
+			line{"keys", "c1", per(func(s Sample) uint64 { return s.Keys })},
+			line{"fetched again", "c2", per(func(s Sample) uint64 { return s.Refetches })},
+			line{"gaps", "c4", per(func(s Sample) uint64 { return s.Gaps })}))
+	}
+	return plots
 }
 
 // known is an age as a number, and none where nothing with an age was shown: the

@@ -104,6 +104,7 @@ type run struct {
 	ledger     *ledger
 	recorder   *recorder
 	gallery    *gallery
+	darkroom   *darkroom // of viewers who decode changes
 	dialer     *dialer
 	transport  *transport
 	hiccups    *hiccupMeter
@@ -152,6 +153,7 @@ func newRun(ctx context.Context, c Config, target *url.URL, stays []stay) *run {
 			}
 		}
 	}
+	r.darkroom = newDarkroom(r.gallery)
 	r.recorder = newRecorder(viewers, c.FreezeAfter)
 	r.dialer = newDialer(r.ctx, viewers, target, c.Dial)
 	r.transport = newTransport(r)
@@ -191,8 +193,11 @@ func (r *run) watch(ctx context.Context, emit func(Sample)) (*outcome, error) {
 	emit = series.emitting(emit)
 
 	attack, results := r.attack, new(resultLog)
-	if r.cfg.Engine == Raw {
+	switch r.cfg.Engine {
+	case Raw:
 		attack = r.attackRaw
+	case Decoder:
+		attack = r.attackDecoding
 	}
 	ended := attack(results)
 	interrupted := r.sampleUntilEnd(ctx, emit)
@@ -318,7 +323,7 @@ func (r *run) turn(now time.Time) {
 // drain waits for the polls in flight, but not for ever.
 func (r *run) drain(ctx context.Context, ended <-chan struct{}) {
 	limit := time.NewTimer(min(drainPeriods*r.cfg.Period, r.cfg.Timeout))
-	if r.cfg.Think == LongPoll || r.cfg.Think == Events {
+	if r.cfg.Think == LongPoll || r.cfg.Think == Events || r.cfg.Protocol == Stream {
 		// They wait for what comes next, which is of no interest any more.
 		limit.Reset(0)
 	}

@@ -66,7 +66,16 @@ var metrics = map[string]quantity{
 	"polls":       countQuantity,
 	"reconnects":  countQuantity,
 	"viewer_rate": byteQuantity, // body bytes per viewer and minute
+
+	"keys":       countQuantity | shareQuantity, // of the frames that made pictures
+	"refetch":    countQuantity | shareQuantity, // keys that repair something, of the same
+	"gaps":       countQuantity | shareQuantity, // places where pictures are lacking, of the same
+	"lost":       countQuantity | shareQuantity, // pictures lacking there, of those and the frames
+	"mismatches": countQuantity | shareQuantity, // wrong checksums, of the frames and those
 }
+
+// ofChanges are the metrics of viewers who decode changes.
+var ofChanges = []string{"keys", "refetch", "gaps", "lost", "mismatches"}
 
 // operators in the order in which they are tried: longer ones first.
 var operators = []string{"<=", ">=", "==", "!=", "<", ">"}

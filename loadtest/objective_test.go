@@ -198,6 +198,7 @@ func TestEveryMetricIsMeasured(t *testing.T) {
 	r.total.first.record(time.Second)
 	r.total.recovery.record(time.Second)
 	r.total.counts.unrecovered = 2
+	r.total.counts.changes = changes{keys: 2, refetches: 2, deltas: 98, gaps: 2, lost: 2, mismatches: 2}
 	r.hiccups.record(time.Second)
 	r.total.ages.sweep(time.Second, 1)
 	for name, kind := range metrics {

@@ -198,6 +198,7 @@ func TestCompare(t *testing.T) {
 		{"errors", func(r *Report) { r.Polls.Errors *= 2 }, "10%", []string{"errors"}, nil, ""},
 		{"more bytes and CPU", func(r *Report) { r.Traffic.PerViewerMinute += 5000; r.Generator.CPUPerPoll *= 2 }, "10%", []string{"viewer_rate", "cpu_per_poll"}, nil, ""},
 		{"more viewers", func(r *Report) { r.Scenario.Viewers++ }, "10%", nil, nil, "the runs differ in viewers: 12 and 13"},
+		{"another protocol", func(r *Report) { r.Scenario.Protocol = Stream }, "10%", nil, nil, "the runs differ in protocol: h1 and stream"},
 		{"a step", func(r *Report) { r.Scenario.Steps = []string{"5s server kill"} }, "10%", nil, nil, "the runs differ in steps"},
 		{"another machine", func(r *Report) { r.Generator.CPUs = 64 }, "10%", nil, nil, "on 2 and 64 cores"},
 		{"another process", func(r *Report) { r.Generator.InProcess = false }, "10%", nil, nil, "in one run only"},

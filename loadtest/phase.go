@@ -31,6 +31,7 @@ type Phase struct {
 	Watch       Watch             `json:"watch"`
 	Pictures    Pictures          `json:"pictures"` // distinct ones are counted for the whole run only
 	Freezes     Freezes           `json:"freezes"`
+	Changes     *Changes          `json:"changes,omitempty"`
 	Objectives  []Result          `json:"objectives,omitempty"`
 }
 
@@ -42,7 +43,7 @@ func (p *phase) report(c Config) (rep Phase, missed, unknown []string) {
 		Name: p.Name, From: p.From, To: p.To, Polls: f.Polls, Failures: f.Failures,
 		Latency: f.Latency, Service: f.Service, FirstFrame: f.FirstFrame, Age: f.Age,
 		Recovery: f.Recovery, Unrecovered: f.Unrecovered, Watch: f.Watch, Pictures: f.Pictures, Freezes: f.Freezes,
-		Objectives: f.Objectives,
+		Changes: f.Changes, Objectives: f.Objectives,
 	}, missed, unknown
 }
 

@@ -17,6 +17,9 @@ const (
 	// usualPicture is the size the expected bandwidth is computed with: a 25 kB
 	// picture and its head.
 	usualPicture = 25_500
+	// usualChange is the same of a change: some 700 B of a room that is quiet, and
+	// up to four times that of one that is not.
+	usualChange = 2_800
 	// defaultMbit is the limit for a target that is not on this machine.
 	defaultMbit = 1000
 )
@@ -37,10 +40,14 @@ func (c Config) preflight(target *url.URL) error {
 
 // needs returns what the run needs at its peak.
 func (c Config) needs() supply {
+	size := float64(usualPicture)
+	if c.Protocol.decodes() {
+		size = usualChange
+	}
 	n := supply{
 		descriptors: c.Viewers + spareDescriptors,
 		ports:       c.Viewers,
-		mbit:        int(float64(c.Viewers) * usualPicture * 8 / c.Period.Seconds() / 1e6),
+		mbit:        int(float64(c.Viewers) * size * 8 / c.Period.Seconds() / 1e6),
 	}
 	if c.InProcess {
 		n.descriptors += c.Viewers

@@ -53,7 +53,7 @@ type Setting struct {
 // profileKeys are the flags that a profile may set.
 var profileKeys = map[string]string{
 	"viewers": "viewers 200", "duration": "duration 2m", "period": "period 2s", "ramp": "ramp 8s", "stay": "stay 3m36s",
-	"think": "think interval|after|longpoll|events", "protocol": "protocol h1|h2", "etag": "etag on|off",
+	"think": "think interval|after|longpoll|events", "protocol": "protocol h1|h2|stream|delta", "etag": "etag on|off",
 	"keepalive": "keepalive on|off", "resume": "resume on|off",
 	"timeout": "timeout 10s", "freeze-after": "freeze-after 4s", "wait": "wait 25s", "seed": "seed 7",
 }

@@ -24,6 +24,9 @@ const (
 	// them: HTTP/1.1 only, for less CPU and half the memory per viewer. It pays
 	// above some ten thousand viewers in one process (load-tui 1.5, "E").
 	Raw Engine = "raw"
+	// Decoder is a goroutine and an HTTP client per viewer, and one decoder for
+	// all of them: what the protocols of changes are played by, and nothing else.
+	Decoder Engine = "decoder"
 )
 
 // readers are the buffers of answers. A viewer needs one during a poll only.

@@ -92,6 +92,13 @@ func (r *recorder) done(v *viewer, p *poll, pic *picture, at time.Time) {
 	}
 }
 
+// count adds to the counts of changes of v.
+func (r *recorder) count(v *viewer, c *changes) {
+	v.shard.mu.Lock()
+	defer v.shard.mu.Unlock()
+	v.shard.tally.counts.changes.add(c)
+}
+
 // begin starts a phase: what was so far goes to the one before, which is
 // returned, and whoever is there has yet to see a picture taken since.
 func (r *recorder) begin(now time.Time) (before *tally) {
@@ -177,6 +184,7 @@ func (r *recorder) roll(now time.Time, at time.Duration) Sample {
 		Bytes:  c.bytes,
 		AgeP50: Seconds(t.ages.quantile(0.50)), AgeP99: Seconds(t.ages.quantile(0.99)),
 		LatencyP99: Seconds(t.planned.quantile(0.99)),
+		Keys:       c.changes.keys, Refetches: c.changes.refetches, Gaps: c.changes.gaps, Mismatches: c.changes.mismatches,
 	}
 }
 

@@ -39,7 +39,8 @@ type Report struct {
 	Objectives  []Result          `json:"objectives"`
 	Recovery    Quantiles         `json:"recovery,omitzero"` // of all phases
 	Unrecovered uint64            `json:"unrecovered,omitempty"`
-	Streams     *Streams          `json:"streams,omitempty"` // of server-sent events
+	Streams     *Streams          `json:"streams,omitempty"` // of server-sent events, or of changes
+	Changes     *Changes          `json:"changes,omitempty"` // of viewers who decode them
 	Agents      []Agent           `json:"agents,omitempty"`
 	Server      *ServerUse        `json:"server,omitempty"` // where the load test started it
 	Phases      []Phase           `json:"phases,omitempty"`
@@ -132,12 +133,13 @@ type Connections struct {
 	Resumed  uint64 `json:"resumed,omitempty"`
 }
 
-// Streams counts streams of server-sent events.
+// Streams counts streams of server-sent events, or of changes.
 type Streams struct {
-	Opened uint64 `json:"opened"`
-	Failed uint64 `json:"failed"` // that could not be opened
-	Ended  uint64 `json:"ended"`  // before their viewer left
-	Events uint64 `json:"events"` // that a new picture is there
+	Opened  uint64 `json:"opened"`
+	Failed  uint64 `json:"failed"`            // that could not be opened
+	Ended   uint64 `json:"ended"`             // before their viewer left
+	Events  uint64 `json:"events"`            // that a new picture is there
+	Resumed uint64 `json:"resumed,omitempty"` // of those opened: taken up where the one before ended
 }
 
 func (s *Streams) add(o Streams) {
@@ -145,6 +147,31 @@ func (s *Streams) add(o Streams) {
 	s.Failed += o.Failed
 	s.Ended += o.Ended
 	s.Events += o.Events
+	s.Resumed += o.Resumed
+}
+
+// Changes counts what viewers got who decode changes, and what went wrong with
+// it.
+type Changes struct {
+	Keys       uint64 `json:"keys"`      // that made a picture: first ones, planned ones and refetches
+	Planned    uint64 `json:"planned"`   // in place of a change, when the viewer's line had lived its life
+	Refetches  uint64 `json:"refetches"` // because something went wrong: a fault
+	Deltas     uint64 `json:"deltas"`    // that made a picture of the one before
+	KeyBytes   uint64 `json:"key_bytes"` // of all that came, whatever became of them
+	DeltaBytes uint64 `json:"delta_bytes"`
+	Gaps       uint64 `json:"gaps"`       // places where pictures are lacking between two that came
+	Lost       uint64 `json:"lost"`       // pictures that are lacking there
+	Mismatches uint64 `json:"mismatches"` // frames that made another picture than the server's
+}
+
+func (c *changes) report(p Protocol) *Changes {
+	if !p.decodes() {
+		return nil
+	}
+	return &Changes{
+		Keys: c.keys, Planned: c.planned, Refetches: c.refetches, Deltas: c.deltas, KeyBytes: c.keyBytes, DeltaBytes: c.deltaBytes,
+		Gaps: c.gaps, Lost: c.lost, Mismatches: c.mismatches,
+	}
 }
 
 // Agent is what one of several generators says of itself.
@@ -207,6 +234,7 @@ func figuresOf(t *tally, c Config) *Report {
 			Shown: n.shown, Duplicates: n.duplicates, Missed: n.missed, Backward: n.backward, Restarts: n.restarts,
 		},
 		Traffic:    Traffic{Body: n.bytes},
+		Changes:    n.changes.report(c.Protocol),
 		Objectives: []Result{},
 		total:      t,
 		hiccups:    new(timing),

@@ -56,6 +56,10 @@ func (s Sample) join(next Sample) Sample {
 	s.Skipped += next.Skipped
 	s.Late += next.Late
 	s.Bytes += next.Bytes
+	s.Keys += next.Keys
+	s.Refetches += next.Refetches
+	s.Gaps += next.Gaps
+	s.Mismatches += next.Mismatches
 	s.AgeP50 = max(s.AgeP50, next.AgeP50)
 	s.AgeP99 = max(s.AgeP99, next.AgeP99)
 	s.LatencyP99 = max(s.LatencyP99, next.LatencyP99)

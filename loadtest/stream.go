@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// streams counts streams of server-sent events.
+// streams counts streams: of server-sent events, or of changes.
 type streams struct {
-	opened, failed, ended, events atomic.Uint64
+	opened, failed, ended, events, resumed atomic.Uint64
 }
 
 func (s *streams) counts() Streams {
-	return Streams{Opened: s.opened.Load(), Failed: s.failed.Load(), Ended: s.ended.Load(), Events: s.events.Load()}
+	return Streams{Opened: s.opened.Load(), Failed: s.failed.Load(), Ended: s.ended.Load(), Events: s.events.Load(), Resumed: s.resumed.Load()}
 }
 
 // What an event-driven viewer has to fetch.

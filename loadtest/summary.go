@@ -48,6 +48,9 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%d polls sent, %d errors, %d skipped; %d pictures missed (%s), %d freezes (%s of the time); %s per viewer-minute.\n",
 		r.Polls.Sent, r.Polls.Errors, r.Polls.Skipped, r.Pictures.Missed, percent(ratio(r.Pictures.Missed, r.Pictures.Missed+r.Pictures.Shown)),
 		r.Freezes.Count, percent(r.Freezes.Share), size(r.Traffic.PerViewerMinute))
+	if c := r.Changes; c != nil {
+		fmt.Fprintf(&b, "%s; %s.\n", c.Frames(), c.Faults())
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -26,7 +26,37 @@ type counts struct {
 	freezes    uint64
 
 	unrecovered uint64 // viewers who saw no picture newer than the phase
+
+	changes changes
 }
+
+// changes are counts of viewers who decode changes.
+type changes struct {
+	keys       uint64 // that were decoded: joins + planned + refetches
+	planned    uint64 // because the line of the one before had lived its life
+	refetches  uint64 // because something went wrong
+	deltas     uint64 // that were decoded
+	keyBytes   uint64 // of all keys and deltas that came, whatever became of them
+	deltaBytes uint64
+	gaps       uint64 // places where pictures are lacking between two that came
+	lost       uint64 // pictures that are lacking there
+	mismatches uint64 // frames that made another picture than their checksum says
+}
+
+func (c *changes) add(o *changes) {
+	c.keys += o.keys
+	c.planned += o.planned
+	c.refetches += o.refetches
+	c.deltas += o.deltas
+	c.keyBytes += o.keyBytes
+	c.deltaBytes += o.deltaBytes
+	c.gaps += o.gaps
+	c.lost += o.lost
+	c.mismatches += o.mismatches
+}
+
+// frames is how many frames made pictures.
+func (c *changes) frames() uint64 { return c.keys + c.deltas }
 
 func (c *counts) add(o *counts) {
 	c.due += o.due
@@ -45,6 +75,7 @@ func (c *counts) add(o *counts) {
 	c.restarts += o.restarts
 	c.freezes += o.freezes
 	c.unrecovered += o.unrecovered
+	c.changes.add(&o.changes)
 }
 
 // tally is everything that adds up: over the viewers of a shard, over shards,

@@ -72,7 +72,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	row("connections", "%d opened, %d of them again%s", r.Connections.Opened, r.Connections.Reopened, resumed)
 	if x := r.Streams; x != nil {
-		row("streams", "%d opened, %d refused, %d ended; %d pictures announced", x.Opened, x.Failed, x.Ended, x.Events)
+		row("streams", "%s", x.text(r.Scenario.Protocol))
+	}
+	if x := r.Changes; x != nil {
+		row("changes", "%s", x.Frames())
+		row("", "%s", x.Faults())
 	}
 	g := r.Generator
 	with := ""
@@ -105,6 +109,25 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// text says what became of streams.
+func (s *Streams) text(p Protocol) string {
+	text := fmt.Sprintf("%d opened, %d refused, %d ended; ", s.Opened, s.Failed, s.Ended)
+	if p == Stream {
+		return text + fmt.Sprintf("%d taken up again", s.Resumed)
+	}
+	return text + fmt.Sprintf("%d pictures announced", s.Events)
+}
+
+// Frames says what came.
+func (c *Changes) Frames() string {
+	return fmt.Sprintf("%d keys of %s, %d changes of %s", c.Keys, size(ratio(c.KeyBytes, c.Keys)), c.Deltas, size(ratio(c.DeltaBytes, c.Deltas)))
+}
+
+// Faults says what went wrong with it.
+func (c *Changes) Faults() string {
+	return fmt.Sprintf("%d keys fetched again (%d more as planned), %d gaps, %d lost, %d wrong", c.Refetches, c.Planned, c.Gaps, c.Lost, c.Mismatches)
 }
 
 // mark is the word before an objective.
@@ -141,11 +164,17 @@ func (s Scenario) how() string {
 	default:
 		what = fmt.Sprintf("a poll every %v", time.Duration(s.Period))
 	}
+	switch s.Protocol {
+	case Stream:
+		what, mode = "a stream of changes", ""
+	case Delta:
+		what += " for changes"
+	}
 	var more []string
 	if mode != "" {
 		more = append(more, mode)
 	}
-	if s.Conditional && s.Think != LongPoll {
+	if s.Conditional && s.Think != LongPoll && s.Protocol != Stream {
 		more = append(more, "conditional")
 	}
 	if s.Protocol == H2 {

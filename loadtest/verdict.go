@@ -137,6 +137,16 @@ func (r *Report) measure(o Objective) (value float64, known bool) {
 		part, whole = r.Unseen, max(r.Scenario.Visitors, uint64(r.Scenario.Viewers))
 	case "unrecovered":
 		return float64(n.unrecovered), r.total.recovery.count() > 0
+	case "keys":
+		part, whole = n.changes.keys, n.changes.frames()
+	case "refetch":
+		part, whole = n.changes.refetches, n.changes.frames()
+	case "gaps":
+		part, whole = n.changes.gaps, n.changes.frames()
+	case "lost":
+		part, whole = n.changes.lost, n.changes.lost+n.changes.frames()
+	case "mismatches":
+		part, whole = n.changes.mismatches, n.changes.mismatches+n.changes.frames()
 	case "polls":
 		part = n.sent
 	case "reconnects":

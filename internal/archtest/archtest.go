@@ -60,8 +60,8 @@ var layout = []layer{
 	},
 	{
 		packages: []string{"loadtest"},
-		may:      []string{"internal/cli", "internal/event", "internal/scene"},
-		why:      "viewers know the public side of a server only",
+		may:      []string{"internal/cli", "internal/event", "internal/scene", "server/delta"},
+		why:      "viewers know the public side of a server only, and decode what it sends",
 	},
 	{
 		packages: []string{"tui"},
