@@ -127,7 +127,7 @@ func (c *Changes) Frames() string {
 
 // Faults says what went wrong with it.
 func (c *Changes) Faults() string {
-	return fmt.Sprintf("%d keys fetched again (%d more as planned), %d gaps, %d lost, %d wrong", c.Refetches, c.Planned, c.Gaps, c.Lost, c.Mismatches)
+	return fmt.Sprintf("%d keys fetched again (%d more planned), %d gaps, %d lost, %d wrong", c.Refetches, c.Planned, c.Gaps, c.Lost, c.Mismatches)
 }
 
 // mark is the word before an objective.

@@ -242,6 +242,10 @@ func (h *history) sum(l, old event.LoadFigure) {
 	h.run.Errors += l.Errors
 	h.run.Skipped += l.Skipped
 	h.run.Bytes += l.Bytes
+	h.run.Keys += l.Keys
+	h.run.Refetches += l.Refetches
+	h.run.Gaps += l.Gaps
+	h.run.Mismatches += l.Mismatches
 	h.run.AgeP99 = max(h.run.AgeP99, l.AgeP99) // the worst second's
 }
 

@@ -206,6 +206,13 @@ func (m *Model) drawLoad(c *canvas, r rect) {
 		st = warn
 	}
 	p.add("polls", fmt.Sprintf("%d, %d errors, %d skipped", run.Polls, run.Errors, run.Skipped), st)
+	if run.Keys+run.Gaps+run.Mismatches > 0 { // of viewers who decode changes
+		st := normal
+		if run.Refetches+run.Gaps+run.Mismatches > 0 {
+			st = warn
+		}
+		p.add("changes", fmt.Sprintf("%d gaps, %d keys again, %d wrong", run.Gaps, run.Refetches, run.Mismatches), st)
+	}
 	text, st := verdict(run)
 	p.add("verdict", text, st)
 	figure := func(f func(event.LoadFigure) float64) []float64 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -53,7 +54,7 @@ type crowdFlags struct {
 	Period   time.Duration `placeholder:"TIME" help:"Time between two polls of a viewer (default: 2s)."`
 	Think    string        `placeholder:"KIND" help:"How they poll: interval; after (a period after each answer); longpoll (the server answers when there is a new picture); events (it announces new ones) (default: interval)."`
 	Wait     time.Duration `placeholder:"TIME" help:"How long a long poll asks the server to wait (default: 25s)."`
-	Protocol string        `placeholder:"h1|h2" help:"HTTP/1.1 or HTTP/2 (default: h1)."`
+	Protocol string        `placeholder:"NAME" help:"h1 or h2: pictures over HTTP/1.1 or HTTP/2; stream: changes that the server pushes, decoded here; delta: changes that each poll fetches by their names (default: h1)."`
 
 	Engine string `placeholder:"NAME" help:"vegeta, or raw: no HTTP client in between, less CPU and memory, for more than ten thousand viewers (default: vegeta)."`
 
@@ -238,7 +239,7 @@ func (f *crowdFlags) against(ctx context.Context, std cli.IO, text io.Writer, cf
 		if err := cfg.Check("https://127.0.0.1:1/latest"); err != nil { // before anything is started
 			return err
 		}
-		feed, stop, err := startLoadFeed(ctx, std, cfg.Seed, cfg.Protocol == loadtest.H2)
+		feed, stop, err := startLoadFeed(ctx, std, cfg.Seed, cfg.Protocol)
 		if err != nil {
 			return err
 		}
@@ -355,11 +356,39 @@ func (f *crowdFlags) probe(ctx context.Context, text io.Writer, cfg *loadtest.Co
 	if resp.StatusCode != http.StatusOK {
 		return cli.Hint(fmt.Errorf("ask for the picture: answered %s", resp.Status), "--url is the address of the picture, https://host:port/latest")
 	}
+	if err := f.probeChanges(ctx, client, cfg); err != nil {
+		return err
+	}
 	if _, err := loadtest.ReadPicture(picture); err != nil && cfg.Objectives == nil {
 		fmt.Fprintf(text, "the pictures carry no stamp (%v): their age is not measured, only that there are no errors\n", err)
 		if cfg.Objectives, err = loadtest.ParseObjectives("errors == 0"); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// probeChanges asks whether the server has changes, where they are what viewers
+// want.
+func (f *crowdFlags) probeChanges(ctx context.Context, client *http.Client, cfg *loadtest.Config) error {
+	if cfg.Protocol != loadtest.Stream && cfg.Protocol != loadtest.Delta {
+		return nil
+	}
+	target, err := url.Parse(cfg.TargetURL)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, "GET", target.ResolveReference(&url.URL{Path: "head"}).String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask for changes: %w", err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return cli.Hint(fmt.Errorf("ask for changes: %s answered %s", req.URL, resp.Status), "start the server with --deltas strict, or leave --protocol "+string(cfg.Protocol)+" out")
 	}
 	return nil
 }

@@ -40,9 +40,9 @@ type loadFeed struct {
 var _ loadtest.Faults = (*loadFeed)(nil)
 
 // startLoadFeed starts both and waits for the first live picture.
-func startLoadFeed(ctx context.Context, std cli.IO, seed uint64, http2 bool) (f *loadFeed, stop func() error, err error) {
+func startLoadFeed(ctx context.Context, std cli.IO, seed uint64, protocol loadtest.Protocol) (f *loadFeed, stop func() error, err error) {
 	f = &loadFeed{log: new(modeLog)}
-	if f.server, err = newServerProcess(std.Err, http2); err != nil {
+	if f.server, err = newServerProcess(std.Err, protocol); err != nil {
 		return nil, nil, err
 	}
 	if err := f.server.start(ctx); err != nil {

@@ -103,8 +103,12 @@ func (o *output) emit(s loadtest.Sample) {
 	if o.quiet || s.Final {
 		return
 	}
-	fmt.Fprintf(o.text, "%4.0f s  %d viewers  %d polls  %d new  %d unchanged  %d errors  age p50 %v p99 %v\n", time.Duration(s.At).Seconds(),
-		s.Viewers, s.Polls, s.New, s.Unchanged, s.Errors, s.AgeP50, s.AgeP99)
+	changes := ""
+	if s.Refetches+s.Gaps+s.Mismatches > 0 { // of viewers who decode changes
+		changes = fmt.Sprintf("  %d keys again  %d gaps  %d wrong", s.Refetches, s.Gaps, s.Mismatches)
+	}
+	fmt.Fprintf(o.text, "%4.0f s  %d viewers  %d polls  %d new  %d unchanged  %d errors  age p50 %v p99 %v%s\n", time.Duration(s.At).Seconds(),
+		s.Viewers, s.Polls, s.New, s.Unchanged, s.Errors, s.AgeP50, s.AgeP99, changes)
 }
 
 // write writes the reports. The feed, if there is one, is stopped first: what it

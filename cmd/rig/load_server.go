@@ -21,6 +21,7 @@ import (
 	"porthole/internal/event"
 	"porthole/loadtest"
 	"porthole/server"
+	"porthole/server/picture"
 )
 
 // serverSettings tell the process of a server what to serve. They go over its
@@ -31,6 +32,7 @@ type serverSettings struct {
 	Key          []byte // PKCS #8
 	Token        string
 	HTTP2        bool // offer it
+	Deltas       bool // offer changes
 }
 
 // serverReady is what it answers when it serves.
@@ -63,7 +65,14 @@ func (loadServerCmd) Run(ctx context.Context, std cli.IO) error {
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(server.Config{Tokens: tokens, Loop: loop, Events: new(event.Bus)})
+	config := server.Config{Tokens: tokens, Loop: loop, Events: new(event.Bus)}
+	if s.Deltas {
+		config.Deltas = server.DeltasStrict
+		if config.Pipeline, err = picture.New(picture.Config{Denoise: true}); err != nil {
+			return err
+		}
+	}
+	srv, err := server.New(config)
 	if err != nil {
 		return err
 	}
@@ -128,7 +137,7 @@ type serverProcess struct {
 	died string // how a server ended that nobody had told to
 }
 
-func newServerProcess(errors io.Writer, http2 bool) (*serverProcess, error) {
+func newServerProcess(errors io.Writer, protocol loadtest.Protocol) (*serverProcess, error) {
 	ca, err := devca.New()
 	if err != nil {
 		return nil, err
@@ -142,7 +151,8 @@ func newServerProcess(errors io.Writer, http2 bool) (*serverProcess, error) {
 		return nil, err
 	}
 	return &serverProcess{ca: ca, errors: errors, settings: serverSettings{
-		HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0", Certificate: cert.Certificate, Key: key, Token: server.NewToken(), HTTP2: http2,
+		HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0", Certificate: cert.Certificate, Key: key, Token: server.NewToken(),
+		HTTP2: protocol == loadtest.H2, Deltas: protocol == loadtest.Stream || protocol == loadtest.Delta,
 	}}, nil
 }
 

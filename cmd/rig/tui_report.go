@@ -87,7 +87,8 @@ func readLoad(ctx context.Context, bus *event.Bus, r io.Reader) error {
 func sampleFigure(s loadtest.Sample) event.LoadFigure {
 	return event.LoadFigure{
 		At: time.Duration(s.At), Viewers: s.Viewers, Polls: s.Polls, Errors: s.Errors, Skipped: s.Skipped, Bytes: s.Bytes,
-		AgeP50: time.Duration(s.AgeP50), AgeP99: time.Duration(s.AgeP99), DoneP99: time.Duration(s.LatencyP99), Finished: s.Final,
+		AgeP50: time.Duration(s.AgeP50), AgeP99: time.Duration(s.AgeP99), DoneP99: time.Duration(s.LatencyP99),
+		Keys: s.Keys, Refetches: s.Refetches, Gaps: s.Gaps, Mismatches: s.Mismatches, Finished: s.Final,
 	}
 }
 
@@ -95,10 +96,14 @@ func sampleFigure(s loadtest.Sample) event.LoadFigure {
 // the run it says the verdict only.
 func publishReport(bus *event.Bus, r *loadtest.Report) {
 	if bus.Snapshot().Load == (event.LoadFigure{}) {
-		bus.Publish(event.Event{Source: event.Load, Kind: event.LoadSample, Load: event.LoadFigure{
+		l := event.LoadFigure{
 			At: time.Duration(r.Ran), Viewers: r.Scenario.Viewers, Polls: r.Polls.Due, Errors: r.Polls.Errors, Skipped: r.Polls.Skipped, Bytes: r.Traffic.Body,
 			AgeP50: time.Duration(r.Age.P50), AgeP99: time.Duration(r.Age.P99), DoneP99: time.Duration(r.Latency.P99), Finished: true,
-		}})
+		}
+		if c := r.Changes; c != nil {
+			l.Keys, l.Refetches, l.Gaps, l.Mismatches = c.Keys, c.Refetches, c.Gaps, c.Mismatches
+		}
+		bus.Publish(event.Event{Source: event.Load, Kind: event.LoadSample, Load: l})
 	}
 	bus.Publish(event.Event{Source: event.Load, Kind: event.Note, Text: cli.Printable(reportWords(r))})
 }

@@ -118,16 +118,22 @@ const (
 
 // LoadFigure is one second of a load test.
 type LoadFigure struct {
-	At       time.Duration `json:"at"` // since the start of the run
-	Viewers  int           `json:"viewers"`
-	Polls    uint64        `json:"polls"`
-	Errors   uint64        `json:"errors"`
-	Skipped  uint64        `json:"skipped"`
-	Bytes    uint64        `json:"bytes"`
-	AgeP50   time.Duration `json:"age_p50"`
-	AgeP99   time.Duration `json:"age_p99"`
-	DoneP99  time.Duration `json:"done_p99"` // planned to done
-	Finished bool          `json:"finished,omitempty"`
+	At      time.Duration `json:"at"` // since the start of the run
+	Viewers int           `json:"viewers"`
+	Polls   uint64        `json:"polls"`
+	Errors  uint64        `json:"errors"`
+	Skipped uint64        `json:"skipped"`
+	Bytes   uint64        `json:"bytes"`
+	AgeP50  time.Duration `json:"age_p50"`
+	AgeP99  time.Duration `json:"age_p99"`
+	DoneP99 time.Duration `json:"done_p99"` // planned to done
+	// Of viewers who decode changes: keys they got, those of them that repair
+	// something, gaps, and wrong checksums.
+	Keys       uint64 `json:"keys,omitempty"`
+	Refetches  uint64 `json:"refetches,omitempty"`
+	Gaps       uint64 `json:"gaps,omitempty"`
+	Mismatches uint64 `json:"mismatches,omitempty"`
+	Finished   bool   `json:"finished,omitempty"`
 }
 
 // PublicFigure is a second of the server's public side, published while anybody
