@@ -21,7 +21,7 @@ import (
 )
 
 type benchCodecCmd struct {
-	Dir    string `arg:"" help:"Folder of JPEGs in the order of their names; NAME.pgm beside NAME.jpg is the picture without noise that quality is measured against (default: the JPEG itself)."`
+	Dir    string `arg:"" help:"Folder of JPEGs in the order of their names; NAME.pgm beside NAME.jpg is the picture without noise that quality is measured against (default: the JPEG itself), NAME.steady.pgm the same in steady light."`
 	Frames int    `default:"60" placeholder:"N" help:"Take so many of them at most (default: ${default})."`
 	Others bool   `default:"true" negatable:"" help:"Compare with x264, VP9, WebP and AVIF, if ffmpeg is installed (default: yes)."`
 }
@@ -38,13 +38,13 @@ func (c *benchCodecCmd) Run(ctx context.Context, std cli.IO) error {
 	}
 	fmt.Fprintf(std.Out, "%d pictures of %d x %d, %s\n\n", len(reel.shots), reel.w, reel.h, truth)
 	t := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "what\tB/picture\tfirst B\tPSNR\tSSIM\tmoving\t")
+	fmt.Fprintln(t, "what\tB/picture\tfirst B\tPSNR\tSSIM\tmoving\t"+reel.steadyColumns("steady PSNR\tSSIM\tmoving\t"))
 	print := func(r result) {
 		first := "-"
 		if r.first > 0 {
 			first = fmt.Sprint(r.first)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%.2f\t%.4f\t%.4f\t\n", r.name, r.bytes, first, r.psnr, r.ssim, r.moving)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s%s\n", r.name, r.bytes, first, r.clean, reel.steadyColumns(r.steady.String()))
 	}
 	print(reel.camera())
 	for _, set := range []struct {
@@ -77,13 +77,23 @@ func (c *benchCodecCmd) Run(ctx context.Context, std cli.IO) error {
 type reel struct {
 	w, h  int
 	truth bool
+	lit   bool // there are pictures in steady light
 	shots []benchShot
 }
 
 type benchShot struct {
 	jpeg                  []byte
 	camera, public, clean *image.Gray
-	moving                []bool // where the truth changed; nil for the first
+	steady                *image.Gray // clean where there is none
+	moving                []bool      // where the truth changed in steady light; nil for the first
+}
+
+// steadyColumns are columns that a table has only if the pictures' light changes.
+func (r *reel) steadyColumns(text string) string {
+	if !r.lit {
+		return ""
+	}
+	return text
 }
 
 func openReel(dir string, limit int) (*reel, error) {
@@ -124,20 +134,39 @@ func openReel(dir string, limit int) (*reel, error) {
 			return nil, fmt.Errorf("read %q: %d x %d pixels, the first is %d x %d", name, info.Width, info.Height, r.w, r.h)
 		}
 		s.clean = s.camera
-		if pgm, err := os.ReadFile(strings.TrimSuffix(name, ".jpg") + ".pgm"); err == nil {
-			if s.clean, err = readPGM(pgm, r.w, r.h); err != nil {
-				return nil, fmt.Errorf("read the truth of %q: %w", name, err)
-			}
-			r.truth = true
-		} else if !errors.Is(err, os.ErrNotExist) {
+		if clean, err := r.readTruth(name, ".pgm"); err != nil {
 			return nil, err
+		} else if clean != nil {
+			s.clean, r.truth = clean, true
+		}
+		s.steady = s.clean
+		if steady, err := r.readTruth(name, ".steady.pgm"); err != nil {
+			return nil, err
+		} else if steady != nil {
+			s.steady, r.lit = steady, true
 		}
 		if i > 0 {
-			s.moving = quality.Moving(r.shots[i-1].clean, s.clean, movingLevels, movingMargin)
+			s.moving = quality.Moving(r.shots[i-1].steady, s.steady, movingLevels, movingMargin)
 		}
 		r.shots = append(r.shots, s)
 	}
 	return r, nil
+}
+
+// readTruth reads the gray map beside a JPEG; nil if there is none.
+func (r *reel) readTruth(name, suffix string) (*image.Gray, error) {
+	pgm, err := os.ReadFile(strings.TrimSuffix(name, ".jpg") + suffix)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := readPGM(pgm, r.w, r.h)
+	if err != nil {
+		return nil, fmt.Errorf("read the truth of %q: %w", name, err)
+	}
+	return g, nil
 }
 
 // What counts as moving: more than two levels, and two pixels around.
@@ -174,28 +203,44 @@ func readPGM(b []byte, w, h int) (*image.Gray, error) {
 
 // result is a row of the table.
 type result struct {
-	name               string
-	bytes, first       int // mean without the first picture where that is given
+	name          string
+	bytes, first  int // mean without the first picture where that is given
+	clean, steady likeness
+}
+
+// likeness is how near pictures are to the truth.
+type likeness struct {
 	psnr, ssim, moving float64
 	counted            int // pictures in moving
 }
 
-// add counts one picture.
-func (r *result) add(g *image.Gray, s *benchShot, n int) {
-	m := quality.SSIM(g, s.clean)
-	r.psnr += min(quality.PSNR(g, s.clean), 100) / float64(n)
-	r.ssim += m.Mean() / float64(n)
-	if s.moving != nil {
-		if sum, area := m.In(s.moving); area > 0 {
-			r.moving += sum / float64(area)
-			r.counted++
+// add counts one picture of n.
+func (l *likeness) add(g, truth *image.Gray, moving []bool, n int) {
+	m := quality.SSIM(g, truth)
+	l.psnr += min(quality.PSNR(g, truth), 100) / float64(n)
+	l.ssim += m.Mean() / float64(n)
+	if moving != nil {
+		if sum, area := m.In(moving); area > 0 {
+			l.moving += sum / float64(area)
+			l.counted++
 		}
 	}
 }
 
-func (r *result) finish() result {
-	r.moving /= float64(max(r.counted, 1))
-	return *r
+func (l likeness) String() string {
+	moving := "-" // where nothing moves, nothing is as good as anything
+	if l.counted > 0 {
+		moving = fmt.Sprintf("%.4f", l.moving/float64(l.counted))
+	}
+	return fmt.Sprintf("%.2f\t%.4f\t%s\t", l.psnr, l.ssim, moving)
+}
+
+// add counts one picture.
+func (r *result) add(g *image.Gray, s *benchShot, n int) {
+	r.clean.add(g, s.clean, s.moving, n)
+	if s.steady != s.clean {
+		r.steady.add(g, s.steady, s.moving, n)
+	}
 }
 
 func (r *reel) camera() result {
@@ -205,7 +250,7 @@ func (r *reel) camera() result {
 		row.add(r.shots[i].camera, &r.shots[i], len(r.shots))
 	}
 	row.bytes /= len(r.shots)
-	return row.finish()
+	return row
 }
 
 // changes codes the pictures as the server does, headers included; a viewer who
@@ -242,5 +287,5 @@ func (r *reel) changes(name string, set delta.Settings) (result, error) {
 		row.add(dec.Picture(), &r.shots[i], len(r.shots))
 	}
 	row.bytes /= len(r.shots) - 1
-	return row.finish(), nil
+	return row, nil
 }

@@ -127,7 +127,7 @@ func (r *reel) other(ctx context.Context, o other) (result, error) {
 		g := &image.Gray{Pix: back[i*each:][:r.w*r.h], Stride: r.w, Rect: image.Rect(0, 0, r.w, r.h)}
 		row.add(g, &r.shots[i], n)
 	}
-	return row.finish(), nil
+	return row, nil
 }
 
 // ffmpeg runs the tool and returns what it wrote to its standard output.

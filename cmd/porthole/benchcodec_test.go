@@ -44,7 +44,7 @@ func TestBenchCodec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if row.bytes < 100 || row.bytes > 20_000 || row.ssim < 0.9 || row.psnr < 30 || row.moving == 0 {
+	if row.bytes < 100 || row.bytes > 20_000 || row.clean.ssim < 0.9 || row.clean.psnr < 30 || row.clean.moving == 0 {
 		t.Errorf("x264: %+v", row)
 	}
 	if _, err := r.other(t.Context(), other{"none", true, []string{"-c:v", "no-such-codec"}, "o.ivf", 0, 0}); err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"image"
 	"os"
 	"path/filepath"
 
@@ -11,7 +12,7 @@ import (
 )
 
 type testsetCmd struct {
-	Dir    string `arg:"" help:"Folder to write NNN.jpg and NNN.pgm into; made if it is not there."`
+	Dir    string `arg:"" help:"Folder to write NNN.jpg and NNN.pgm into, and NNN.steady.pgm where the light is not steady; made if it is not there."`
 	Scene  string `default:"desk" help:"What happens before the camera: desk, exposure, banding, person, screen, hand, static or night (default: ${default})."`
 	Frames int    `default:"60" placeholder:"N" help:"So many pictures (default: ${default})."`
 	Seed   uint32 `help:"Other movements and other noise."`
@@ -37,12 +38,22 @@ func (c *testsetCmd) Run(_ context.Context, std cli.IO) error {
 		if err := os.WriteFile(name+".jpg", f.JPEG, 0o644); err != nil {
 			return err
 		}
-		pgm := fmt.Appendf(nil, "P5\n%d %d\n255\n", testset.Width, testset.Height)
-		if err := os.WriteFile(name+".pgm", append(pgm, f.Clean.Pix...), 0o644); err != nil {
+		if err := writePGM(name+".pgm", f.Clean); err != nil {
 			return err
+		}
+		if f.Steady != f.Clean {
+			if err := writePGM(name+".steady.pgm", f.Steady); err != nil {
+				return err
+			}
 		}
 		total += len(f.JPEG)
 	}
 	fmt.Fprintf(std.Out, "%d pictures of %q, %d bytes each\n", c.Frames, s.Text, total/c.Frames)
 	return nil
+}
+
+// writePGM writes a picture as a binary gray map.
+func writePGM(name string, g *image.Gray) error {
+	head := fmt.Appendf(nil, "P5\n%d %d\n255\n", g.Rect.Dx(), g.Rect.Dy())
+	return os.WriteFile(name, append(head, g.Pix...), 0o644)
 }

@@ -84,6 +84,10 @@ type Frame struct {
 	// Clean is what an ideal camera sees; it is the truth that quality is
 	// measured against.
 	Clean *image.Gray
+	// Steady is what it would see at fixed exposure and without the mains: what
+	// happens before the camera. What moves is what moves there. It is Clean
+	// itself in scenes without either.
+	Steady *image.Gray
 	// JPEG is what the camera sends.
 	JPEG []byte
 }
@@ -100,8 +104,13 @@ func (s Scene) Frames(n int) iter.Seq2[int, Frame] {
 		r := newSource(9 + s.Seed)
 		quality := 0
 		i := 0
-		for clean := range s.moments(n) {
+		for m := range s.moments(n) {
+			clean := m.clean
 			f := Frame{Clean: clean.gray()}
+			f.Steady = f.Clean
+			if m.steady != clean {
+				f.Steady = m.steady.gray()
+			}
 			raw := expose(clean, grain, r, s.Noise).gray()
 			if quality == 0 {
 				for quality = 30; quality < 96 && len(encode(raw, quality)) < cameraBytes; quality++ {
@@ -116,10 +125,13 @@ func (s Scene) Frames(n int) iter.Seq2[int, Frame] {
 	}
 }
 
+// moment is an ideal picture, and the same in steady light.
+type moment struct{ clean, steady *field }
+
 // moments yields the ideal pictures. Everything is drawn from the source in
 // every scene, so that scenes differ in what they show only.
-func (s Scene) moments(n int) iter.Seq[*field] {
-	return func(yield func(*field) bool) {
+func (s Scene) moments(n int) iter.Seq[moment] {
+	return func(yield func(moment) bool) {
 		r := newSource(5 + s.Seed)
 		var px, py float64
 		gain, pose := 1.0, 0
@@ -145,7 +157,15 @@ func (s Scene) moments(n int) iter.Seq[*field] {
 			if s.Hand {
 				hand(a, hx, hy)
 			}
+			finish := func(a *field) *field {
+				if s.Light != 1 {
+					a.scale(s.Light)
+				}
+				return a.gauss(0.8, 0.8).clip()
+			}
+			var m moment
 			if s.Drift > 0 || s.Banding > 0 {
+				m.steady = finish(a.clone())
 				if r.float64() < 0.05 {
 					gain *= 1 + s.Drift*0.012*r.normal()
 				}
@@ -158,10 +178,11 @@ func (s Scene) moments(n int) iter.Seq[*field] {
 					}
 				}
 			}
-			if s.Light != 1 {
-				a.scale(s.Light)
+			m.clean = finish(a)
+			if m.steady == nil {
+				m.steady = m.clean
 			}
-			if !yield(a.gauss(0.8, 0.8).clip()) {
+			if !yield(m) {
 				return
 			}
 		}

@@ -55,8 +55,9 @@ func (f *film) next() *image.Gray {
 	return g
 }
 
-// shot is a frame of the test set as the server shows it, and the truth.
-type shot struct{ clean, public *image.Gray }
+// shot is a frame of the test set as the server shows it, and the truth, also in
+// steady light.
+type shot struct{ clean, steady, public *image.Gray }
 
 // shots renders a scene as the server does by default.
 func shots(t testing.TB, s testset.Scene, n int) (out []shot) {
@@ -78,7 +79,7 @@ func shots(t testing.TB, s testset.Scene, n int) (out []shot) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, shot{f.Clean, r.Picture})
+		out = append(out, shot{f.Clean, f.Steady, r.Picture})
 	}
 	return out
 }

@@ -29,6 +29,8 @@ type Denoiser struct {
 	age           []uint8   // pictures in the mean of each block
 	change        []uint8   // of each block: rest, weak, strong
 	dead          dct.Block // change that is still rest, in units of the transform
+	light         light
+	lit           [dct.Size][256]int32 // of a row of blocks: corrections of each row's levels
 }
 
 // Classes of change.
@@ -52,6 +54,7 @@ const (
 func (d *Denoiser) clone() *Denoiser {
 	c := *d
 	c.state, c.age, c.change = slices.Clone(d.state), slices.Clone(d.age), slices.Clone(d.change)
+	c.light.reset(d.width, d.height) // it keeps nothing from picture to picture
 	return &c
 }
 
@@ -84,7 +87,11 @@ func (d *Denoiser) Apply(g *image.Gray, steps Steps) (moving int) {
 		d.reset(g)
 		return 1000
 	}
+	if step := d.light.measure(g, d.state, min(d.dead[0], mostFlip)); step != 0 {
+		brighten(d.state, step)
+	}
 	for y := 0; y < h; y += dct.Size {
+		d.relight(y)
 		for x := 0; x < w; x += dct.Size {
 			d.classify(g, x, y)
 		}
@@ -92,6 +99,9 @@ func (d *Denoiser) Apply(g *image.Gray, steps Steps) (moving int) {
 	moved := 0
 	for i := range d.change {
 		x, y := i%d.across, i/d.across
+		if x == 0 {
+			d.relight(y * dct.Size)
+		}
 		if d.change[i] == strong || d.change[i] == weak && d.nearStrong(x, y) {
 			d.age[i] = 1
 			moved++
@@ -101,12 +111,24 @@ func (d *Denoiser) Apply(g *image.Gray, steps Steps) (moving int) {
 	return moved * 1000 / len(d.change)
 }
 
+// mostFlip bounds how far the mean of a block at rest may be off, in 1/64 level:
+// the flips of a coarser quantiser tell nothing about the light.
+const mostFlip = 6 * 64
+
+// relight prepares the corrections for the row of blocks at y.
+func (d *Denoiser) relight(y int) {
+	for r := range d.lit {
+		d.light.corrections(min(y+r, d.height-1), &d.lit[r])
+	}
+}
+
 func (d *Denoiser) reset(g *image.Gray) {
 	d.width, d.height = g.Rect.Dx(), g.Rect.Dy()
 	d.across = (d.width + dct.Size - 1) / dct.Size
 	blocks := d.across * ((d.height + dct.Size - 1) / dct.Size)
 	d.state = make([]int32, d.width*d.height)
 	d.age, d.change = make([]uint8, blocks), make([]uint8, blocks)
+	d.light.reset(d.width, d.height)
 	for y := range d.height {
 		for x, v := range g.Pix[y*g.Stride:][:d.width] {
 			d.state[y*d.width+x] = int32(v) << stateBits
@@ -122,10 +144,10 @@ func (d *Denoiser) classify(g *image.Gray, x, y int) {
 	var b dct.Block
 	for r := range dct.Size {
 		v := min(y+r, d.height-1)
-		row, mean := g.Pix[v*g.Stride:][:d.width], d.state[v*d.width:][:d.width]
+		row, mean, lit := g.Pix[v*g.Stride:][:d.width], d.state[v*d.width:][:d.width], &d.lit[r]
 		for c := range dct.Size {
 			u := min(x+c, d.width-1)
-			b[dct.Size*r+c] = int32(row[u]) - (mean[u]+1<<(stateBits-1))>>stateBits
+			b[dct.Size*r+c] = int32(row[u]) - (mean[u]+lit[row[u]]+1<<(stateBits-1))>>stateBits
 		}
 	}
 	b.Forward()
@@ -168,9 +190,9 @@ func (d *Denoiser) nearStrong(x, y int) bool {
 func (d *Denoiser) blend(g *image.Gray, x, y int, age int32) {
 	for v := y; v < min(y+dct.Size, d.height); v++ {
 		row := g.Pix[v*g.Stride:][:d.width]
-		mean := d.state[v*d.width:][:d.width]
+		mean, lit := d.state[v*d.width:][:d.width], &d.lit[v-y]
 		for u := x; u < min(x+dct.Size, d.width); u++ {
-			mean[u] += (int32(row[u])<<stateBits - mean[u]) / age
+			mean[u] += (int32(row[u])<<stateBits - lit[row[u]] - mean[u]) / age
 			row[u] = uint8((mean[u] + 1<<(stateBits-1)) >> stateBits)
 		}
 	}
