@@ -22,7 +22,7 @@ type pictureFlags struct {
 	Crop       string   `placeholder:"WxH+X+Y" help:"Show this part only."`
 	Width      int      `placeholder:"PIXELS" help:"Scale wider pictures down to this width."`
 	Normalize  bool     `help:"Pull the brightness slowly towards a usual one."`
-	Denoise    bool     `default:"true" negatable:"" help:"Average over time what does not move: pictures get smaller and quieter (default: yes; changes cost far more without)."`
+	Denoise    bool     `default:"true" negatable:"" help:"Average over time what does not move, in steady light: pictures get smaller and quieter (default: yes; changes cost far more without)."`
 	WebP       bool     `name:"webp" help:"Also make WebP pictures, less than half of the size, for browsers that take them; costs about a twentieth of a second of one core a picture."`
 	Quality    int      `default:"12" placeholder:"N" help:"Of the public JPEG, in the camera's numbers: 1 (finest) to 63 (default: ${default})."`
 }

@@ -20,6 +20,10 @@ import (
 // is. Blocks with less change next to one that moves count as moving too, so
 // that the edge of a mover leaves no trail.
 //
+// Before that, what is different in all of the picture is taken out, as a camera
+// and the mains do to the light. The picture that comes out is in the light of
+// the mean.
+//
 // The zero value is ready. One goroutine may use a Denoiser at a time.
 type Denoiser struct {
 	width, height int
@@ -30,7 +34,7 @@ type Denoiser struct {
 	change        []uint8   // of each block: rest, weak, strong
 	dead          dct.Block // change that is still rest, in units of the transform
 	light         light
-	lit           [dct.Size][256]int32 // of a row of blocks: corrections of each row's levels
+	lit           [dct.Size][256]int32 // of a row of blocks: what light adds to each row's levels
 }
 
 // Classes of change.

@@ -34,7 +34,7 @@ const (
 	// for the same in other light.
 	lightMost = lightOne / 8
 	// holdMost is how far the brightness shown may be from the camera's.
-	holdMost = lightOne * 3 / 100
+	holdMost = lightOne / 50
 	// holdLeast is what the mean follows by itself; less is within the error.
 	holdLeast = lightOne / 1000
 	// Of every difference 1/4 stays in the picture, stayMost at most, which is

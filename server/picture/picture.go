@@ -64,7 +64,8 @@ type Config struct {
 	Width int
 	// Normalize pulls the brightness slowly towards a canonical mean.
 	Normalize bool
-	// Denoise averages over time what does not move.
+	// Denoise averages over time what does not move, and holds the light: what
+	// automatic exposure and the mains do to the whole picture is taken out.
 	Denoise bool
 	// Quality is the quantiser in the numbers of the OV2640: Annex K times
 	// Quality/16, 1 (finest) to 63; 0 means DefaultQuality.
