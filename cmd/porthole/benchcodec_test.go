@@ -51,11 +51,31 @@ func TestBenchCodec(t *testing.T) {
 		t.Error("a codec that does not exist was measured")
 	}
 
+	// The same in steady light, darker: what moves is what moves there, and the
+	// table says how far from it the pictures are.
+	for i := range 3 {
+		name := filepath.Join(dir, fmt.Sprint(i))
+		write(t, name+".steady.pgm", append(fmt.Appendf(nil, "P5\n%d %d\n255\n", testset.Width, testset.Height), make([]byte, testset.Width*testset.Height)...))
+	}
+	out.Reset()
+	cmd.Others = false
+	if err := cmd.Run(t.Context(), cli.IO{Out: &out, Err: &problems}); err != nil {
+		t.Fatal(err)
+	}
+	lines = strings.Split(strings.TrimSpace(out.String()), "\n")
+	if want := "moving  steady PSNR    SSIM  moving"; len(lines) != 6 || !strings.HasSuffix(strings.TrimSpace(lines[2]), want) {
+		t.Errorf("printed\n%s", out.String())
+	}
+	if row := strings.Fields(lines[4]); len(row) != 10 || row[6] != "-" || row[9] != "-" || row[7] == row[4] {
+		t.Errorf("printed %q, want no movement and another likeness", lines[4])
+	}
+
 	for _, test := range []struct {
 		name string
 		harm func()
 	}{
-		{"a cut map", func() { write(t, filepath.Join(dir, "1.pgm"), []byte("P5\n800 600\n255\n...")) }},
+		{"a cut map in steady light", func() { write(t, filepath.Join(dir, "1.steady.pgm"), []byte("P5\n800 600\n255\n...")) }},
+		{"a cut map", func() { os.Remove(filepath.Join(dir, "1.steady.pgm")); write(t, filepath.Join(dir, "1.pgm"), []byte("P5\n800 600\n255\n...")) }},
 		{"a map of another size", func() { write(t, filepath.Join(dir, "1.pgm"), []byte("P5\n8 6\n255\n"+strings.Repeat(".", 48))) }},
 		{"no picture", func() { write(t, filepath.Join(dir, "1.jpg"), []byte("JPEG")) }},
 		{"one picture", func() { os.Remove(filepath.Join(dir, "1.jpg")); os.Remove(filepath.Join(dir, "2.jpg")) }},

@@ -67,7 +67,7 @@ func TestScenes(t *testing.T) {
 					if bytes.Equal(f.JPEG, before.JPEG) {
 						t.Errorf("frame %d is the one before: no noise", i)
 					}
-					for _, m := range quality.Moving(before.Clean, f.Clean, 2, 0) {
+					for _, m := range quality.Moving(before.Steady, f.Steady, 2, 0) {
 						if m {
 							changed++
 						}
@@ -75,9 +75,14 @@ func TestScenes(t *testing.T) {
 				}
 				before = f
 			}
+			if moves := s.Person || s.Screen || s.Hand; moves != (changed > 0) {
+				t.Errorf("%d pixels of the pictures in steady light changed", changed)
+			}
 			// Drift and banding change all of the picture.
-			if moves := s.Person || s.Screen || s.Hand || s.Drift > 0 || s.Banding > 0; moves != (changed > 0) {
-				t.Errorf("%d pixels of the clean pictures changed", changed)
+			if steady := s.Drift == 0 && s.Banding == 0; steady != (before.Steady == before.Clean) {
+				t.Errorf("the light is steady: %v, want %v", before.Steady == before.Clean, steady)
+			} else if p := quality.PSNR(before.Steady, before.Clean); !steady && (p < 35 || p > 50) {
+				t.Errorf("the light is %.1f dB from steady", p)
 			}
 			for _, f := range s.Frames(1) {
 				if !bytes.Equal(f.JPEG, first.JPEG) {

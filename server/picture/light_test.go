@@ -93,6 +93,12 @@ func TestLightHeld(t *testing.T) {
 		{"bands 97 rows apart, fewer than two", mains(0.012, 97, 0), 0.5},
 		{"bands 36 rows apart, of a scaled picture", mains(0.012, 36, 0), 0.5},
 		{"bands with a harmonic", mains(0.02, 80, 0.3), 0.5},
+		{"bands of 1.2 % in the half that has no daylight", func(n int, x, y float64) float64 {
+			if x < 0.5 {
+				return 1
+			}
+			return mains(0.012, 60, 0)(n, x, y)
+		}, 0.5},
 		{"bands and drift", func(n int, x, y float64) float64 {
 			return mains(0.012, 60, 0)(n, x, y) * drift(0.015, 20)(n, x, y)
 		}, 0.5},

@@ -186,7 +186,14 @@ func BenchmarkStages(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e, d := NewEncoder(12), new(Denoiser)
+	e, d, n := NewEncoder(12), new(Denoiser), 0
+	var banded [2]*image.Gray
+	for k := range banded {
+		banded[k] = Crop(g, image.Rectangle{})
+		for i, v := range banded[k].Pix {
+			banded[k].Pix[i] = uint8(min(float64(v)*mains(0.012, 150, 0)(k, 0, float64(i/g.Rect.Dx())/litHeight), 255))
+		}
+	}
 	for _, s := range []struct {
 		name string
 		run  func()
@@ -196,6 +203,7 @@ func BenchmarkStages(b *testing.B) {
 		{"mean", func() { TrimmedMean(g, Masks{}) }},
 		{"downscale", func() { Downscale(g, 400) }},
 		{"denoise", func() { d.Apply(Crop(g, image.Rectangle{}), steps12()) }},
+		{"denoise in bands", func() { n++; d.Apply(Crop(banded[n%2], image.Rectangle{}), steps12()) }},
 		{"encode", func() { e.Encode(g) }},
 	} {
 		b.Run(s.name, func(b *testing.B) {
