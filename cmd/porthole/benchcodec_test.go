@@ -75,7 +75,10 @@ func TestBenchCodec(t *testing.T) {
 		harm func()
 	}{
 		{"a cut map in steady light", func() { write(t, filepath.Join(dir, "1.steady.pgm"), []byte("P5\n800 600\n255\n...")) }},
-		{"a cut map", func() { os.Remove(filepath.Join(dir, "1.steady.pgm")); write(t, filepath.Join(dir, "1.pgm"), []byte("P5\n800 600\n255\n...")) }},
+		{"a cut map", func() {
+			os.Remove(filepath.Join(dir, "1.steady.pgm"))
+			write(t, filepath.Join(dir, "1.pgm"), []byte("P5\n800 600\n255\n..."))
+		}},
 		{"a map of another size", func() { write(t, filepath.Join(dir, "1.pgm"), []byte("P5\n8 6\n255\n"+strings.Repeat(".", 48))) }},
 		{"no picture", func() { write(t, filepath.Join(dir, "1.jpg"), []byte("JPEG")) }},
 		{"one picture", func() { os.Remove(filepath.Join(dir, "1.jpg")); os.Remove(filepath.Join(dir, "2.jpg")) }},
