@@ -41,6 +41,7 @@ loadtest-nightly: ## 5,000 viewers for two minutes, a weekend's visitors, and fa
 	./scripts/loadtest.sh bin/rig load --profile loads/weekend.txt --html artifacts/load-weekend.html
 	./scripts/loadtest.sh bin/rig load --profile loads/front-page.txt --html artifacts/load-front-page.html
 	./scripts/loadtest.sh bin/rig load --profile loads/hard-weather.txt --html artifacts/load-hard-weather.html
+	./scripts/loadtest.sh bin/rig load --profile loads/changes.txt --html artifacts/load-changes.html
 
 loadtest-max: ## the largest crowd that passes here
 	@mkdir -p bin artifacts && $(GO) build -o bin/rig ./cmd/rig
