@@ -119,7 +119,7 @@ type watcher struct {
 
 func (c *crowd) watch(conn net.Conn, request string) *watcher {
 	c.t.Helper()
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	if _, err := io.WriteString(conn, request); err != nil {
 		c.t.Fatal(err)
 	}
