@@ -8,7 +8,7 @@ import (
 // maxFastHead is the longest request head that is answered without net/http.
 const maxFastHead = 4 << 10
 
-// fastHead is a request for a picture or the stream that needs nothing of
+// fastHead is a request for a picture or a stream that needs nothing of
 // net/http: exactly one complete head of a plain GET or HEAD, and nothing after
 // it.
 type fastHead struct {
@@ -24,6 +24,7 @@ var fastPaths = [...]struct{ line, path string }{
 	{pathJPEG + " HTTP/1.1\r\n", pathJPEG},
 	{pathWebP + " HTTP/1.1\r\n", pathWebP},
 	{pathStream + " HTTP/1.1\r\n", pathStream},
+	{pathEvents + " HTTP/1.1\r\n", pathEvents},
 }
 
 // cutResume cuts the request line of a stream that is taken up, written as our
@@ -198,7 +199,7 @@ func trim(b []byte) []byte {
 // there. They are shared and must not be changed.
 func (s *Server) fastAnswer(h *fastHead, now time.Time) (answer []byte, unchanged, ok bool) {
 	p := s.current.Load()
-	if p == nil || h.path == pathStream {
+	if p == nil || h.path == pathStream || h.path == pathEvents {
 		return nil, false, false
 	}
 	d, byAccept := p.jpeg, false

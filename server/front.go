@@ -48,6 +48,8 @@ type front struct {
 	done   chan struct{} // closed when the front stops
 	work   sync.WaitGroup
 
+	pokes      chan struct{} // says that there is a publication, to who has not seen one
+	sighted    atomic.Bool   // it has
 	failedKeys atomic.Uint64
 
 	mu    sync.Mutex
@@ -65,6 +67,7 @@ func newFront(s *Server, t times) *front {
 		// the loops wait in, too.
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		keys:  make(chan struct{}, 1),
+		pokes: make(chan struct{}, 1),
 		done:  make(chan struct{}),
 		links: make(map[*link]struct{}),
 	}
@@ -252,7 +255,7 @@ func (f *front) loop(conn net.Conn) *loop {
 		for _, lp := range loops {
 			f.work.Go(lp.run)
 		}
-		if f.loops = loops; loops != nil && f.server.deltas != nil {
+		if f.loops = loops; loops != nil {
 			f.work.Go(func() { f.announce(loops) })
 		}
 	}

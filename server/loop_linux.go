@@ -244,10 +244,11 @@ func (lp *loop) serve(events []syscall.EpollEvent, now time.Time) {
 		}
 	}
 	lp.batch = lp.batch[:0]
+	rung := false
 	lp.mu.Lock()
 	for _, e := range events {
 		if int(e.Fd) == lp.bell {
-			lp.rung = true
+			rung = true
 			continue
 		}
 		// An event may be of a socket that ended meanwhile; looking at its
@@ -262,6 +263,9 @@ func (lp *loop) serve(events []syscall.EpollEvent, now time.Time) {
 		lp.look(l, now)
 	}
 	clear(lp.batch)
+	if rung {
+		lp.heed()
+	}
 }
 
 // look goes on with one link.
@@ -366,7 +370,7 @@ func (lp *loop) answer(l *link, b []byte, now time.Time) (ok bool, _ error) {
 	switch {
 	case !ok:
 		return false, nil
-	case h.path == pathStream:
+	case h.path == pathStream || h.path == pathEvents:
 		return lp.begin(l, &h, b, now)
 	}
 	return l.fast(&h, now, lp.send)

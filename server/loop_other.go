@@ -10,5 +10,5 @@ type loop struct{}
 func newLoops(*front, int) ([]*loop, error)     { return nil, nil }
 func (*loop) run()                              {}
 func (*loop) stop(time.Time)                    {}
-func (*loop) ring()                             {}
+func (*loop) ring(streamKind)                   {}
 func (*loop) add(l *link, _ time.Duration) bool { return false }

@@ -43,7 +43,7 @@ func (s *Server) handlePush(w http.ResponseWriter, r *http.Request) {
 	}
 	s.stats.streams.Add(1)
 	defer s.stats.streams.Add(-1)
-	s.streamHeader(h, s.policy.audience(r.Header.Get("Origin")))
+	s.streamHeader(h, s.policy.audience(r.Header.Get("Origin")), typeFrames)
 	if r.Method == http.MethodHead {
 		return
 	}

@@ -205,7 +205,7 @@ func New(cfg Config) (*Server, error) {
 	} {
 		s.public.HandleFunc("GET "+path, s.withDeltas(handle))
 	}
-	s.public.HandleFunc("GET /events", s.handleStream)
+	s.public.HandleFunc("GET "+pathEvents, s.handleStream)
 	s.public.HandleFunc("GET /status", s.handleStatus)
 	s.public.HandleFunc("GET /healthz", s.handleHealth)
 	s.public.HandleFunc("GET /readyz", s.handleReady)

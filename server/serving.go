@@ -101,6 +101,7 @@ func descriptorBudget() int {
 var (
 	typeJPEG    = []string{"image/jpeg"}
 	typeWebP    = []string{"image/webp"}
+	typeEvents  = []string{"text/event-stream"}
 	noStore     = []string{"no-store"}
 	noCache     = []string{"no-cache"}
 	edgeSecond  = []string{"public, max-age=1, stale-while-revalidate=2, stale-if-error=10"}

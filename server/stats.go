@@ -44,7 +44,7 @@ func classOf(path string) Class {
 	switch path {
 	case pathLatest, pathJPEG, pathWebP:
 		return ClassFeed
-	case "/events", pathStream:
+	case pathEvents, pathStream:
 		return ClassStream
 	case "/status", "/healthz", "/readyz":
 		return ClassStatus

@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	pathEvents = "/events"
 	// streamBeat is how often an idle event stream says that it lives: below the
 	// minute after which proxies drop a silent connection.
 	streamBeat = 15 * time.Second
@@ -71,6 +72,12 @@ func frameMessage(tag string) []byte {
 	return fmt.Appendf(nil, "event: frame\ndata: {\"tag\":%q,\"image\":%q}\n\n", tag, pathLatest)
 }
 
+// What event streams begin with, and say when there is nothing to say.
+var (
+	retryMessage = []byte("retry: 2000\n\n")
+	beatMessage  = []byte(":\n\n")
+)
+
 func waveMessage(count uint64) []byte {
 	return append(strconv.AppendUint([]byte("event: wave\ndata: {\"count\":"), count, 10), "}\n\n"...)
 }
@@ -93,8 +100,7 @@ func (s *Server) handleStream(w http.ResponseWriter, r *http.Request) {
 	defer s.streams.leave()
 	s.stats.streams.Add(1)
 	defer s.stats.streams.Add(-1)
-	h.Set("Content-Type", "text/event-stream")
-	h["X-Accel-Buffering"] = noBuffering
+	s.streamHeader(h, s.policy.audience(r.Header.Get("Origin")), typeEvents)
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -110,7 +116,7 @@ func (s *Server) handleStream(w http.ResponseWriter, r *http.Request) {
 		return ctl.Flush() == nil
 	}
 	waves, rung := s.waves.listen()
-	if !send([]byte("retry: 2000\n\n"), p.event, waveMessage(waves)) {
+	if !send(retryMessage, p.event, waveMessage(waves)) {
 		return
 	}
 	beat := time.NewTimer(streamBeat)
@@ -125,7 +131,7 @@ func (s *Server) handleStream(w http.ResponseWriter, r *http.Request) {
 			waves, rung = s.waves.listen()
 			message = waveMessage(waves)
 		case <-beat.C:
-			message = []byte(":\n\n")
+			message = beatMessage
 		case <-r.Context().Done():
 			return
 		}

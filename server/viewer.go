@@ -9,13 +9,27 @@ import (
 	"porthole/server/delta"
 )
 
-// viewer is what a parked link needs to be a viewer of the stream: where it is.
+// streamKind is what a stream tells of.
+type streamKind int
+
+const (
+	frameStream streamKind = iota // GET /stream: changes
+	eventStream                   // GET /events: that there is another picture, or a wave
+	streamKinds
+)
+
+// viewer is what a parked link needs to be a viewer of a stream: where it is.
 // The bytes of the frames are those of all.
 type viewer struct {
+	kind streamKind
 	line *delta.Line // nil while a key is made for it
 	seq  uint32      // of the newest picture it has
 	sent int64       // Unix nanoseconds of the last bytes
-	at   int         // its place among the loop's viewers
+
+	pub   *publication // of events: the newest it was told of, nil before the first
+	waves uint64       // of events: what it was told
+
+	at int // its place among the loop's viewers
 
 	ask    []byte // the request as long as there is no answer, in case net/http has to give it
 	origin int    // of the request, as an audience
@@ -86,16 +100,17 @@ func frameChunk(data []byte) []byte {
 }
 
 var (
-	beatChunk = frameChunk(beatRecord)
-	lastChunk = []byte("0\r\n\r\n")
+	beatChunk      = frameChunk(beatRecord)
+	eventBeatChunk = frameChunk(beatMessage)
+	lastChunk      = []byte("0\r\n\r\n")
 )
 
 // appendStreamHead appends the head of a stream's answer as net/http writes it:
 // the handler's fields sorted, then its own.
-func (s *Server) appendStreamHead(b []byte, audience int, now time.Time) []byte {
+func (s *Server) appendStreamHead(b []byte, audience int, contentType []string, now time.Time) []byte {
 	h := make(http.Header, 12)
 	h["X-Content-Type-Options"] = noSniff
-	s.streamHeader(h, audience)
+	s.streamHeader(h, audience, contentType)
 	var fields strings.Builder
 	_ = h.Write(&fields) // a strings.Builder takes every write
 	b = append(b, "HTTP/1.1 200 OK\r\n"...)
@@ -106,40 +121,64 @@ func (s *Server) appendStreamHead(b []byte, audience int, now time.Time) []byte 
 
 // streamHeader sets what the head of a stream has besides the fields of all
 // answers.
-func (s *Server) streamHeader(h http.Header, audience int) {
+func (s *Server) streamHeader(h http.Header, audience int, contentType []string) {
 	s.policy.transientTo(h, audience)
-	h["Content-Type"] = typeFrames
+	h["Content-Type"] = contentType
 	h["X-Accel-Buffering"] = noBuffering
 }
 
-// announce tells the loops of every picture that is coded, and makes the keys
-// that they ask for, until the front ends: making one takes so long that they
-// must not do it themselves.
+// announce tells the loops of every publication, picture that is coded, and
+// wave, and makes the keys that they ask for, until the front ends: making one
+// takes so long that they must not do it themselves.
 func (f *front) announce(loops []*loop) {
-	feed := f.server.deltas.feed
-	_, changed := feed.Seq()
-	for {
+	s := f.server
+	ring := func(kind streamKind) {
 		for _, lp := range loops {
-			lp.ring()
+			lp.ring(kind)
 		}
+	}
+	var coded, shown <-chan struct{}
+	if s.deltas != nil {
+		_, coded = s.deltas.feed.Seq()
+	}
+	sight := func() {
+		if p := s.current.Load(); p != nil {
+			shown = p.replaced
+			f.sighted.Store(true)
+		}
+		ring(eventStream)
+	}
+	sight()
+	_, waved := s.waves.listen()
+	ring(frameStream)
+	for {
 		select {
-		case <-changed:
-			_, changed = feed.Seq()
+		case <-coded:
+			_, coded = s.deltas.feed.Seq()
+			ring(frameStream)
+		case <-shown:
+			sight()
+		case <-f.pokes:
+			sight()
+		case <-waved:
+			_, waved = s.waves.listen()
+			ring(eventStream)
 		case <-f.keys:
-			if _, err := feed.Join(); err != nil {
+			if _, err := s.deltas.feed.Join(); err != nil {
 				f.log.Error("no key for a new viewer", "error", err)
 				f.failedKeys.Add(1)
 			}
+			ring(frameStream)
 		case <-f.done:
 			return
 		}
 	}
 }
 
-// askKey has a key made.
-func (f *front) askKey() {
+// poke is for f.keys and f.pokes: it does not wait, and once is enough.
+func poke(c chan<- struct{}) {
 	select {
-	case f.keys <- struct{}{}:
-	default: // that has been asked for
+	case c <- struct{}{}:
+	default:
 	}
 }

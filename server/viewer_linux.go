@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,18 +23,19 @@ const (
 	tcpNotsentLowat = 25 // TCP_NOTSENT_LOWAT, which package syscall lacks
 )
 
-// pushes is the part of a loop that sends frames to viewers of the stream.
+// pushes is the part of a loop that serves viewers of streams.
 type pushes struct {
-	viewers []*link
+	viewers [streamKinds][]*link
 	due     []*link // viewers whose turn comes, in that order
 	passed  int     // of due, who had it
 	chunks  map[chunkKey]chunk
 	beatAt  time.Time // when to look who needs a beat, at the latest; zero: never
-	rung    bool
+	news    [streamKinds]atomic.Bool
 }
 
-// ring tells the loop that there is another picture, or a key that was asked for.
-func (lp *loop) ring() {
+// ring tells the loop that there is something new for the viewers of a kind.
+func (lp *loop) ring(kind streamKind) {
+	lp.news[kind].Store(true)
 	lp.mu.Lock()
 	defer lp.mu.Unlock()
 	if lp.bell >= 0 {
@@ -43,29 +45,56 @@ func (lp *loop) ring() {
 	}
 }
 
-// begin makes a viewer of a link that asked for the stream. ok is false where
+// heed queues the viewers for whom there is something new.
+func (lp *loop) heed() {
+	// Those who still wait for the last picture stay in front.
+	lp.due = slices.Delete(lp.due, 0, lp.passed)
+	lp.passed = 0
+	clear(lp.chunks)
+	for kind := range lp.news {
+		if lp.news[kind].Swap(false) {
+			for _, l := range lp.viewers[kind] {
+				lp.queue(l)
+			}
+		}
+	}
+}
+
+// begin makes a viewer of a link that asked for a stream. ok is false where
 // net/http has to answer.
 func (lp *loop) begin(l *link, h *fastHead, request []byte, now time.Time) (ok bool, _ error) {
 	s := lp.front.server
-	if s.deltas == nil || h.headOnly {
-		return false, nil
-	}
 	v := &viewer{sent: now.UnixNano(), origin: h.audience(s.policy)}
-	if h.name != nil {
-		v.line, v.seq, v.resumed = s.deltas.resume(string(h.name), string(h.seq))
-	}
-	if !v.resumed {
+	switch {
+	case h.headOnly:
+		return false, nil
+	case h.path == pathEvents:
+		if s.current.Load() == nil {
+			return false, nil
+		}
+		if v.kind = eventStream; !lp.front.sighted.Load() {
+			poke(lp.front.pokes)
+		}
+	case s.deltas == nil:
+		return false, nil
+	default:
+		if h.name != nil {
+			v.line, v.seq, v.resumed = s.deltas.resume(string(h.name), string(h.seq))
+		}
+		if v.resumed {
+			break
+		}
+		v.line = nil
 		if _, err := s.deltas.feed.Young(); err != nil { // no picture yet
 			return false, nil
 		}
-		v.line = nil
 	}
 	if !s.streams.enter() {
 		return false, nil
 	}
 	s.stats.streams.Add(1)
-	v.ask, v.at = request, len(lp.viewers)
-	lp.viewers = append(lp.viewers, l)
+	v.ask, v.at = request, len(lp.viewers[v.kind])
+	lp.viewers[v.kind] = append(lp.viewers[v.kind], l)
 	if lp.beatAt.IsZero() {
 		lp.beatAt = now.Add(lp.front.times.beat)
 	}
@@ -82,16 +111,6 @@ func (lp *loop) begin(l *link, h *fastHead, request []byte, now time.Time) (ok b
 // pushAll gives the next viewers what they lack. It reports whether others are
 // waiting for it.
 func (lp *loop) pushAll(now time.Time) (more bool) {
-	if lp.rung {
-		lp.rung = false
-		clear(lp.chunks)
-		// Those who still wait for the last picture stay in front.
-		lp.due = slices.Delete(lp.due, 0, lp.passed)
-		lp.passed = 0
-		for _, l := range lp.viewers {
-			lp.queue(l)
-		}
-	}
 	if !lp.beatAt.IsZero() && !now.Before(lp.beatAt) {
 		lp.beats(now)
 	}
@@ -124,22 +143,52 @@ func (lp *loop) queue(l *link) {
 // beats queues the viewers who have not got anything for too long.
 func (lp *loop) beats(now time.Time) {
 	lp.beatAt = time.Time{}
-	if len(lp.viewers) == 0 {
+	if len(lp.viewers[frameStream])+len(lp.viewers[eventStream]) == 0 {
 		return
 	}
 	// Whoever is sent something from now on needs no beat before that.
 	next := now.Add(lp.front.times.beat).UnixNano()
-	for _, l := range lp.viewers {
-		if len(l.rest) > 0 || l.viewer.line == nil { // it gets something else first
-			continue
-		}
-		if at := l.viewer.sent + int64(lp.front.times.beat); at > now.UnixNano() {
-			next = min(next, at)
-		} else {
-			lp.queue(l)
+	for _, viewers := range lp.viewers {
+		for _, l := range viewers {
+			v := l.viewer
+			if len(l.rest) > 0 || v.line == nil && v.kind == frameStream { // it gets something else first
+				continue
+			}
+			if at := v.sent + int64(lp.front.times.beat); at > now.UnixNano() {
+				next = min(next, at)
+			} else {
+				lp.queue(l)
+			}
 		}
 	}
 	lp.beatAt = time.Unix(0, next)
+}
+
+// pushEvents tells a viewer of events what is new: of pictures that it missed
+// only the newest.
+func (lp *loop) pushEvents(l *link, now time.Time) error {
+	v, s := l.viewer, lp.front.server
+	p := s.current.Load()
+	waves, _ := s.waves.listen()
+	var b []byte
+	if v.pub == nil {
+		b = frameChunk(slices.Concat(retryMessage, p.event, waveMessage(waves)))
+	} else {
+		if p != v.pub {
+			b = frameChunk(p.event)
+		}
+		if waves != v.waves {
+			b = append(b, frameChunk(waveMessage(waves))...)
+		}
+		if b == nil && now.UnixNano()-v.sent >= int64(lp.front.times.beat) {
+			b = eventBeatChunk
+		}
+	}
+	if b == nil {
+		return nil
+	}
+	v.pub, v.waves = p, waves
+	return lp.tell(l, b, now)
 }
 
 // push sends a viewer what it lacks. One that has not read what it was sent
@@ -148,6 +197,9 @@ func (lp *loop) push(l *link, now time.Time) error {
 	v, d := l.viewer, lp.front.server.deltas
 	if len(l.rest) > 0 {
 		return nil
+	}
+	if v.kind == eventStream {
+		return lp.pushEvents(l, now)
 	}
 	if v.line != nil {
 		k := chunkKey{v.line, v.seq, firstNothing}
@@ -179,7 +231,7 @@ func (lp *loop) push(l *link, now time.Time) error {
 			return nil
 		}
 		v.waits, v.failed = true, failed
-		lp.front.askKey() // it rings
+		poke(lp.front.keys) // it rings
 		return nil
 	}
 	v.line, v.seq = line, c.seq
@@ -205,7 +257,11 @@ func (lp *loop) tell(l *link, b []byte, now time.Time) error {
 	v.sent = now.UnixNano()
 	var head []byte
 	if v.ask != nil {
-		head = lp.front.server.appendStreamHead(nil, v.origin, now)
+		contentType := typeFrames
+		if v.kind == eventStream {
+			contentType = typeEvents
+		}
+		head = lp.front.server.appendStreamHead(nil, v.origin, contentType, now)
 		v.ask = nil
 		lp.front.stats.requests[classOf(pathStream)].Add(1)
 	}
@@ -274,11 +330,12 @@ func (lp *loop) forget(l *link) {
 	if v == nil {
 		return
 	}
-	last := len(lp.viewers) - 1
-	lp.viewers[v.at] = lp.viewers[last]
-	lp.viewers[v.at].viewer.at = v.at
-	lp.viewers[last] = nil
-	lp.viewers = lp.viewers[:last]
+	viewers := lp.viewers[v.kind]
+	last := len(viewers) - 1
+	viewers[v.at] = viewers[last]
+	viewers[v.at].viewer.at = v.at
+	viewers[last] = nil
+	lp.viewers[v.kind] = viewers[:last]
 	l.viewer = nil
 	lp.front.server.streams.leave()
 	lp.front.stats.streams.Add(-1)

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"porthole/internal/event"
 	"porthole/server/delta"
+	"porthole/server/picture"
 )
 
 // ways are how viewers leave.
@@ -54,16 +56,6 @@ func descriptors(t *testing.T) int {
 	return len(list)
 }
 
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-	}
-}
-
 // TestStreamLeaks: viewers cost no goroutine, and nothing is left of them
 // however they leave.
 func TestStreamLeaks(t *testing.T) {
@@ -72,7 +64,15 @@ func TestStreamLeaks(t *testing.T) {
 			c := gather(t, secure, publicTimes, nil)
 			c.show()
 			gone := func() bool { st := c.Stats(); return st.Connections == 0 && st.Streams == 0 }
+			c.Server.show(&picture.Result{JPEG: []byte("jpeg")}, event.FrameInfo{})
+			came := 0
 			come := func() *watcher {
+				if came++; came%2 == 1 {
+					w := c.watch(c.ours(), getEvents)
+					w.head()
+					w.chunk()
+					return w
+				}
 				w := c.watch(c.ours(), getStream)
 				w.head()
 				w.catchUp(c.deltas.feed)
@@ -318,10 +318,11 @@ func TestStreamNoKey(t *testing.T) {
 			}
 			tt.change(lp, l)
 			f.failedKeys.Add(1)
-			lp.rung = true
+			lp.ring(frameStream)
+			lp.heed()
 			lp.pushAll(time.Now())
-			if n := s.Stats().Streams; n != 0 || len(lp.viewers) != 0 {
-				t.Errorf("%d streams, %d viewers", n, len(lp.viewers))
+			if n := s.Stats().Streams; n != 0 || len(lp.viewers[frameStream]) != 0 {
+				t.Errorf("%d streams, %d viewers", n, len(lp.viewers[frameStream]))
 			}
 			if tt.handed {
 				got := make([]byte, 100)
@@ -336,7 +337,7 @@ func TestStreamNoKey(t *testing.T) {
 				t.Error("the connection is open")
 			}
 			lp.close()
-			lp.ring() // of a loop that ended: nothing
+			lp.ring(frameStream) // of a loop that ended: nothing
 		})
 	}
 }

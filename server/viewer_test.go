@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +20,9 @@ import (
 	"time"
 
 	"porthole/internal/devca"
+	"porthole/internal/event"
 	"porthole/server/delta"
+	"porthole/server/picture"
 )
 
 // crowd is a server with streams, behind our front and behind net/http alone,
@@ -45,7 +48,7 @@ func gather(t *testing.T, secure bool, ts times, change func(*Config)) *crowd {
 	})}
 	c.front = newFront(c.Server, ts)
 	c.front.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == pathStream {
+		if r.URL.Path == pathStream || r.URL.Path == pathEvents {
 			c.byHTTP.Add(1)
 		}
 		c.ServeHTTP(w, r)
@@ -202,7 +205,20 @@ func (w *watcher) catchUp(f *delta.Feed) {
 	}
 }
 
-const getStream = "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+const (
+	getStream = "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+	getEvents = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"
+)
 
 // TestStreamBytes: a stream of the loops is that of net/http to the last byte,
 // over TLS and without, however it begins and ends.
@@ -270,7 +286,7 @@ func TestStreamBytes(t *testing.T) {
 					c.show()
 					same()
 				}
-				if got := c.byHTTP.Load() > 0; got != tt.byHTTP {
+				if got := c.byHTTP.Load() > 0; got != (tt.byHTTP || runtime.GOOS != "linux") {
 					t.Errorf("answered by net/http: %v", got)
 				}
 				if strings.Count(request, "GET") > 1 || strings.Contains(request, "close") {
@@ -294,6 +310,72 @@ func TestStreamBytes(t *testing.T) {
 	}
 }
 
+// TestEventBytes: so are event streams.
+func TestEventBytes(t *testing.T) {
+	for _, tt := range []struct {
+		name, request string
+		change        func(*Config)
+	}{
+		{"plain", getEvents, nil},
+		{"like a browser, without changes", "GET /events HTTP/1.1\r\nHost: a:8443\r\nConnection: keep-alive\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\nOrigin: https://www.example.org\r\n\r\n", func(c *Config) { c.Deltas, c.Serving.Origins = DeltasOff, []string{"https://www.example.org"} }},
+	} {
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, TLS %v", tt.name, secure), func(t *testing.T) {
+				t.Parallel()
+				c := gather(t, secure, publicTimes, tt.change)
+				publish := func() { c.Server.show(&picture.Result{JPEG: []byte("jpeg")}, event.FrameInfo{}) }
+				// One that is parked before there is anything to tell of.
+				early := c.ours()
+				defer early.Close()
+				if _, err := io.WriteString(early, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "asked for the page", func() bool { return c.Stats().Requests[ClassPage] == 1 })
+				publish()
+				pair := [2]*watcher{c.watch(c.ours(), tt.request), c.watch(c.theirs(), tt.request)}
+				defer pair[0].Close()
+				defer pair[1].Close()
+				if a, b := pair[0].head(), pair[1].head(); a != b {
+					t.Fatalf("head %q, want %q", a, b)
+				}
+				for i := range 9 {
+					switch {
+					case i%3 == 2:
+						if _, err := c.waves.add(time.Now()); err != nil {
+							t.Fatal(err)
+						}
+					case i > 0:
+						publish()
+					}
+					var chunks [2][]byte
+					for k, w := range pair {
+						b, err := w.chunk()
+						if err != nil {
+							t.Fatal(err)
+						}
+						chunks[k] = b
+					}
+					if !bytes.Equal(chunks[0], chunks[1]) {
+						t.Fatalf("message %d: %q, want %q", i, chunks[0], chunks[1])
+					}
+				}
+				if n := c.byHTTP.Load(); n != 0 && runtime.GOOS == "linux" {
+					t.Errorf("%d by net/http", n)
+				}
+				if st := c.Stats(); st.Streams != 2 || st.Requests[ClassStream] != 2 {
+					t.Errorf("%d streams, %d requests for one", st.Streams, st.Requests[ClassStream])
+				}
+				c.stop()
+				for _, w := range pair {
+					if b, err := io.ReadAll(w.r); string(b) != string(lastChunk) || err != nil {
+						t.Errorf("the stream ended with %q, %v", b, err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestStreamRefused: where there is no stream the answer is that of net/http.
 func TestStreamRefused(t *testing.T) {
 	for _, tt := range []struct {
@@ -304,6 +386,8 @@ func TestStreamRefused(t *testing.T) {
 		{"only the head", strings.Replace(getStream, "GET", "HEAD", 1), "200", nil, true},
 		{"no picture yet", getStream, "503", nil, false},
 		{"no changes here", getStream, "204", func(c *Config) { c.Deltas = DeltasOff }, false},
+		{"only the head of events", strings.Replace(getEvents, "GET", "HEAD", 1), "503", nil, false},
+		{"no picture for events", getEvents, "503", nil, false},
 		{"too many", getStream, "503", func(c *Config) { c.Serving.MaxStreams = 2 }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -349,5 +433,14 @@ func TestStreamBeats(t *testing.T) {
 			t.Fatalf("%q, %v instead of a beat", b, err)
 		}
 		w.Close()
+		c.Server.show(&picture.Result{JPEG: []byte("jpeg")}, event.FrameInfo{})
+		e := c.watch(c.ours(), getEvents)
+		e.head()
+		for i := range 4 {
+			if b, err := e.chunk(); err != nil || i > 0 && !bytes.Equal(b, eventBeatChunk) {
+				t.Fatalf("%q, %v instead of a beat", b, err)
+			}
+		}
+		e.Close()
 	}
 }
