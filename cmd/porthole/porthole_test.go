@@ -60,7 +60,8 @@ func (w *watched) find(t *testing.T, expr string) string {
 }
 
 // serve starts `porthole serve` with free ports and returns what it prints.
-// At the end of the test it must end within a second, without an error.
+// At the end of the test it must end without an error, and soon; that it is
+// within a second is shown where time is the test's own.
 func serve(t *testing.T, args ...string) *watched {
 	t.Helper()
 	out := &watched{news: make(chan struct{}, 1)}
@@ -74,7 +75,7 @@ func serve(t *testing.T, args ...string) *watched {
 		if c := <-code; c != 0 {
 			t.Errorf("exit code %d\n%s", c, out.text.String())
 		}
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("took %v to end", took)
 		}
 	})

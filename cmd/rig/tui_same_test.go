@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 
 // onScreen is a dashboard on an emulated terminal.
 type onScreen struct {
+	mu   sync.Mutex // the emulator guards itself, but not the cells it gives
 	em   *vt.SafeEmulator
 	done chan struct{}
 	stop context.CancelFunc
@@ -28,6 +30,8 @@ type onScreen struct {
 
 // Write implements io.Writer: what a terminal's line discipline does to newlines.
 func (s *onScreen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if _, err := s.em.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))); err != nil {
 		return 0, err
 	}
@@ -58,6 +62,8 @@ func screenOf(t *testing.T, cfg tui.Config) *onScreen {
 }
 
 func (s *onScreen) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var b strings.Builder
 	for y := range s.em.Height() {
 		for x := range s.em.Width() {
