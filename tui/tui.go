@@ -117,6 +117,21 @@ func (p Panel) String() string { return panelNames[p] }
 // times a second (load-tui 4); the rest is for keys, which nobody waits 50 ms for.
 const framesPerSecond = 20
 
+// quitWith lets the program quit when ctx ends. A program whose own context ends
+// does not wait for its reader of keys before it closes what that reads from; so
+// that is only for one that does not quit.
+func quitWith(ctx context.Context, p *tea.Program, ended <-chan struct{}) {
+	select {
+	case <-ended:
+		return
+	case <-ctx.Done():
+	}
+	kill := time.AfterFunc(2*time.Second, p.Kill)
+	defer kill.Stop()
+	p.Quit()
+	<-ended
+}
+
 // Run shows the dashboard until the user quits or ctx ends, and returns a
 // summary of what was seen, for the scrollback. The terminal is restored in
 // every case, a panic included. opts are for tests: input, output and size.
@@ -131,10 +146,18 @@ func Run(ctx context.Context, cfg Config, opts ...tea.ProgramOption) (summary st
 		}
 	}()
 	defer func() { stop(); <-followed }()
-	opts = append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(framesPerSecond)}, opts...)
-	_, err = tea.NewProgram(m, opts...).Run()
+	opts = append([]tea.ProgramOption{tea.WithContext(context.WithoutCancel(ctx)), tea.WithFPS(framesPerSecond)}, opts...)
+	p := tea.NewProgram(m, opts...)
+	ended, quitted := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(quitted)
+		quitWith(ctx, p, ended)
+	}()
+	_, err = p.Run()
+	close(ended)
+	<-quitted
 	switch {
-	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case err == nil, ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled):
 		err = nil
 	case errors.Is(err, tea.ErrInterrupted), errors.Is(err, io.EOF):
 		err = nil // a signal and a closed terminal end the dashboard, they do not fail it
