@@ -122,16 +122,11 @@ func compare(out []measured, shapes []shape) {
 // autocorrelation of sizes; the trend of the brightness.
 func featuresOf(w []measured) (f []float64) {
 	for c := range channels {
-		var sum, squares float64
-		high, low := math.Inf(-1), math.Inf(1)
+		var of []float64
 		for _, m := range w {
-			sum += m[c]
-			squares += m[c] * m[c]
-			high, low = max(high, m[c]), min(low, m[c])
+			of = append(of, m[c])
 		}
-		n := float64(len(w))
-		mean := sum / n
-		f = append(f, mean, math.Sqrt(max(squares/n-mean*mean, 0)), high, low)
+		f = append(f, summary(of)...)
 	}
 	var auto, slope float64
 	for i := 1; i < len(w); i++ {
@@ -145,6 +140,20 @@ func featuresOf(w []measured) (f []float64) {
 	}
 	at, most := slices.Index(steps, slices.Max(steps)), slices.Max(steps)-medianOf(steps)
 	return append(f, auto, slope, math.Abs(slope), float64(at), most, most*(float64(at)-float64(len(w)-1)/2))
+}
+
+// summary returns mean, deviation, and the extremes.
+func summary(of []float64) []float64 {
+	var sum, squares float64
+	high, low := math.Inf(-1), math.Inf(1)
+	for _, v := range of {
+		sum += v
+		squares += v * v
+		high, low = max(high, v), min(low, v)
+	}
+	n := float64(len(of))
+	mean := sum / n
+	return []float64{mean, math.Sqrt(max(squares/n-mean*mean, 0)), high, low}
 }
 
 // windows returns the samples of all windows that follow each other, positive

@@ -42,11 +42,11 @@ func judge(t *testing.T, name string, samples []classify.Sample) (auc, sigma flo
 // on four days in four rooms; what is learnt from three is tried on the fourth.
 func TestNobodyCanTell(t *testing.T) {
 	t.Parallel()
-	run, days := leakRun{seed: leakSeed(11), publics: 3000, outages: seldom, stock: 2}, 1
+	run, days := leakRun{seed: leakSeed(11), publics: 3000, outages: seldom, stock: 2, changes: true}, 1
 	if longLeaks() {
 		run.publics, days = 501*windowLength, 4
 	}
-	var samples []classify.Sample
+	var samples, changes []classify.Sample
 	var jumps []float64
 	var toLive []bool
 	for range days {
@@ -61,9 +61,11 @@ func TestNobodyCanTell(t *testing.T) {
 		}
 		t.Logf("seed %d: %d windows, %d with the loop left out", run.seed, len(day), loops)
 		samples = append(samples, day...)
+		changes = append(changes, changeWindows(seen)...)
 		run.seed++
 	}
 	hold(t, "live or recorded", samples)
+	hold(t, "live or recorded, by sizes and maps of changes", changes)
 	// Nor does how much the picture changes where live and recorded meet say which
 	// of them comes first.
 	auc, half := classify.AUC(jumps, toLive), len(jumps)/2
@@ -117,7 +119,7 @@ func TestEachCounterIsNeeded(t *testing.T) {
 	}{
 		{"etag", leakRun{leaks: leaks{etag: true}, publics: 1000}, 2, false},
 		{"cadence", leakRun{leaks: leaks{cadence: true}, publics: 1000}, 2, false},
-		{"size", leakRun{leaks: leaks{size: true}, publics: 1000}, 2, false},
+		{"size", leakRun{leaks: leaks{size: true}, publics: 1000, changes: true}, 2, false},
 		{"reuse", leakRun{leaks: leaks{reuse: true}, publics: 3000, stock: 0.3}, 1, false},
 		{"gain", leakRun{leaks: leaks{gain: true}, bare: true, allDay: true, hour: 18, publics: 750, stock: 0.7}, 4, false},
 		{"cut", leakRun{leaks: leaks{cut: true}, outages: often, quick: true, publics: 3500, stock: 0.7}, 1, true},
@@ -129,7 +131,7 @@ func TestEachCounterIsNeeded(t *testing.T) {
 			if longLeaks() {
 				limit, days = 0.8, 2*days
 			}
-			var samples []classify.Sample
+			var samples, changes []classify.Sample
 			for range days {
 				seen := tt.run.observe(t)
 				m := measure(t, seen)
@@ -138,10 +140,18 @@ func TestEachCounterIsNeeded(t *testing.T) {
 					day = switches(seen, m)
 				}
 				samples = append(samples, day...)
+				if tt.run.changes {
+					changes = append(changes, changeWindows(seen)...)
+				}
 				tt.run.seed++
 			}
 			if auc, _ := judge(t, "without "+tt.name, samples); auc < limit {
 				t.Errorf("AUC %.3f: the test would not find a leak by %s", auc, tt.name)
+			}
+			if changes != nil {
+				if auc, _ := judge(t, "by changes without "+tt.name, changes); auc < limit {
+					t.Errorf("AUC %.3f: the test would not find in changes a leak by %s", auc, tt.name)
+				}
 			}
 		})
 	}

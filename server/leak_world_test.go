@@ -40,7 +40,9 @@ type leakRun struct {
 	// quick makes the runs of the schedule as short as they may be, for more
 	// changes; most of them are live then.
 	quick bool
-	stock float64 // recorded frames for each picture to watch; 1 if zero
+	// changes are watched, too, besides the pictures.
+	changes bool
+	stock   float64 // recorded frames for each picture to watch; 1 if zero
 }
 
 // leakWidth and leakHeight are the camera's picture: small, for there are many.
@@ -52,6 +54,8 @@ type observation struct {
 	at   time.Time
 	mode event.Mode
 	why  string // it is that
+	// change is what a viewer of changes got; nothing unless those are watched.
+	change coded
 }
 
 // leakRuns are the runs of the schedule: short, so that there are many changes
@@ -158,7 +162,7 @@ func (c *leakRun) observe(t *testing.T) (seen []observation) {
 		}
 		cfg := worldConfig{seed: c.seed, clips: !c.empty, privacy: leakRuns, jitter: time.Second,
 			frame:  func(uint32) []byte { return r.at(time.Now()) },
-			change: func(cfg *Config) { cfg.Pipeline = pipeline; cfg.Loop, err = EmbeddedLoop() },
+			change: func(cfg *Config) { cfg.Pipeline = pipeline; cfg.Loop, err = EmbeddedLoop(); cfg.Deltas = c.deltas() },
 			fill: func(clips *reservoir.Reservoir) {
 				c.fill(t, clips, r, pipeline, int(float64(c.publics)*cmp.Or(c.stock, 1)))
 			},
@@ -180,6 +184,13 @@ func (c *leakRun) observe(t *testing.T) (seen []observation) {
 		seen = w.stare(t, c.publics)
 	})
 	return seen
+}
+
+func (c *leakRun) deltas() Deltas {
+	if c.changes {
+		return DeltasStrict
+	}
+	return DeltasOff
 }
 
 // unplug takes the camera away at random times.
@@ -213,6 +224,10 @@ func (w *world) stare(t *testing.T, n int) (seen []observation) {
 	sub := w.cfg.Events.Subscribe(1 << 10)
 	defer sub.Close()
 	mode, why := w.Truth().Mode, ""
+	var changes *follower
+	if w.deltas != nil {
+		changes = &follower{feed: w.deltas.feed}
+	}
 	for len(seen) < n {
 		e, ok := sub.Next(ctx)
 		if !ok {
@@ -228,7 +243,11 @@ func (w *world) stare(t *testing.T, n int) (seen []observation) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen = append(seen, observation{a, time.Now(), mode, why})
+		o := observation{answer: a, at: time.Now(), mode: mode, why: why}
+		if changes != nil {
+			o.change = changes.next(t)
+		}
+		seen = append(seen, o)
 	}
 	return seen
 }
