@@ -202,7 +202,11 @@ func (p *serverProcess) start(ctx context.Context) error {
 	}()
 	select {
 	case r := <-ready:
-		p.settings.HTTPS, p.settings.Admin = r.HTTPS, r.Admin
+		// The first start finds free ports. A later one gets those it asks for, and
+		// others read them meanwhile.
+		if p.settings.HTTPS != r.HTTPS || p.settings.Admin != r.Admin {
+			p.settings.HTTPS, p.settings.Admin = r.HTTPS, r.Admin
+		}
 		p.cmd, p.gone = cmd, gone
 		return nil
 	case <-gone:
