@@ -49,7 +49,7 @@ func hostName(host string) (string, bool) {
 	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
 		return ip.String(), true
 	}
-	ok := len(host) > 0 && len(host) <= 253 && host[0] != '.' && !strings.Contains(host, "..")
+	ok := len(host) > 0 && len(host) <= 253 && host[0] != '.' && host[len(host)-1] != '.' && !strings.Contains(host, "..")
 	for _, c := range []byte(host) {
 		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.')
 	}

@@ -48,6 +48,7 @@ func FuzzRedirect(f *testing.F) {
 	f.Add("cam.example", "/latest", "443")
 	f.Add("[::1]:80", "//evil.example/%2e%2e/", "8443")
 	f.Add("a@b", "/\\evil.example", "443")
+	f.Add("A..", "/", "8443") // no host: one dot too many
 	f.Fuzz(func(t *testing.T, host, path, port string) {
 		req, err := http.NewRequest("GET", "http://x/", nil)
 		if err != nil {
