@@ -54,8 +54,8 @@ const (
 	Delta Protocol = "delta"
 )
 
-// decodes reports whether viewers get changes instead of pictures.
-func (p Protocol) decodes() bool { return p == Stream || p == Delta }
+// Decodes reports whether viewers get changes instead of pictures.
+func (p Protocol) Decodes() bool { return p == Stream || p == Delta }
 
 // Bounds of a configuration. They catch slips of a digit; what this machine can
 // bear is found out by the preflight.
@@ -167,7 +167,7 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.Duration, 20*time.Second)
 	setDefault(&c.Protocol, H1)
-	if c.Protocol.decodes() {
+	if c.Protocol.Decodes() {
 		setDefault(&c.Engine, Decoder)
 	}
 	setDefault(&c.Engine, Vegeta)
@@ -223,7 +223,7 @@ func (c Config) check() (*url.URL, error) {
 		return wrong("think %q: want %q, %q, %q or %q", c.Think, Interval, After, LongPoll, Events)
 	case !slices.Contains([]Protocol{H1, H2, Stream, Delta}, c.Protocol):
 		return wrong("protocol %q: want %q, %q, %q or %q", c.Protocol, H1, H2, Stream, Delta)
-	case c.Protocol.decodes():
+	case c.Protocol.Decodes():
 		if err := c.checkDecoding(); err != nil {
 			return nil, cli.Usage(err)
 		}
@@ -324,7 +324,7 @@ func (c Config) checkDecoding() error {
 
 // checkObjectives refuses objectives that the protocol has no figures for.
 func (c Config) checkObjectives() error {
-	if c.Protocol.decodes() {
+	if c.Protocol.Decodes() {
 		return nil
 	}
 	all := c.Objectives

@@ -41,7 +41,7 @@ func (c Config) preflight(target *url.URL) error {
 // needs returns what the run needs at its peak.
 func (c Config) needs() supply {
 	size := float64(usualPicture)
-	if c.Protocol.decodes() {
+	if c.Protocol.Decodes() {
 		size = usualChange
 	}
 	n := supply{

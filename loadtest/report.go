@@ -165,7 +165,7 @@ type Changes struct {
 }
 
 func (c *changes) report(p Protocol) *Changes {
-	if !p.decodes() {
+	if !p.Decodes() {
 		return nil
 	}
 	return &Changes{

@@ -46,9 +46,7 @@ func private(t *testing.T, change func(*Config)) (srv *Server, url string) {
 			t.Fatalf("upload: %s", resp.Status)
 		}
 	}
-	for srv.Truth().Mode != event.Live {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the camera is live", func() bool { return srv.Truth().Mode == event.Live })
 	return srv, admin.URL
 }
 

@@ -40,8 +40,8 @@ type control struct {
 	mu    sync.Mutex
 	order Order
 	off   bool
-	// era, written under mu, counts the times at which everything not public yet was dropped. A
-	// frame belongs to the era in which its upload began.
+	// era counts the times at which everything not public yet was dropped. A frame
+	// belongs to the era in which its upload began. It is written under mu.
 	era atomic.Uint64
 }
 

@@ -146,7 +146,7 @@ func (s *Server) handleReady(w http.ResponseWriter, r *http.Request) {
 	case s.draining.Load():
 		leaving.serve(w)
 		return
-	case s.current.Load() == nil:
+	case !s.Showing():
 		notYet.serve(w)
 		return
 	}

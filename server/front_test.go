@@ -136,12 +136,7 @@ func stillPair(t testing.TB, s *Server, ours, theirs net.Listener) (stop func())
 		parts.Wait()
 		// A connection on its way back from net/http is net/http's to finish, which
 		// nobody waits for.
-		for begun := time.Now(); s.Stats().Connections != 0; time.Sleep(time.Millisecond) {
-			if time.Since(begun) > 10*time.Second {
-				t.Errorf("%d connections are booked after the end", s.Stats().Connections)
-				return
-			}
-		}
+		eventually(t, "no connection is booked after the end", func() bool { return s.Stats().Connections == 0 })
 	}
 }
 
@@ -191,7 +186,7 @@ func FuzzFront(f *testing.F) {
 	fuzzSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, cuts uint16, v uint8) {
 		if len(data) > 64<<10 || endless(data) {
-			t.Skip()
+			t.Skip("too long, or a stream without an end, which TestEventBytes compares")
 		}
 		synctest.Test(t, func(t *testing.T) {
 			serving, r := variant(v)
@@ -236,7 +231,7 @@ func FuzzLoop(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, cuts uint16, v uint8) {
 		if len(data) > 64<<10 || endless(data) {
-			t.Skip()
+			t.Skip("too long, or a stream without an end, which TestEventBytes compares")
 		}
 		data = bytes.ReplaceAll(data, []byte("%s"), []byte(etags[v%4]))
 		d := dial[v%4]

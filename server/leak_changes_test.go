@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"porthole/internal/classify"
-	"porthole/internal/event"
 	"porthole/server/delta"
 )
 
@@ -113,18 +112,7 @@ func changeWindows(seen []observation) (samples []classify.Sample) {
 			m[i][changeX], m[i][changeY], m[i][changeSame] = x/n/float64(leakWidth/16), y/n/float64(leakHeight/16), same/n
 		}
 	}
-	for i := windowLength; i+windowLength <= len(seen); i += windowLength {
-		live, loop := 0, false
-		for _, o := range seen[i : i+windowLength] {
-			if o.mode == event.Live {
-				live++
-			}
-			loop = loop || o.mode == event.Loop
-		}
-		if loop {
-			continue
-		}
-		var f []float64
+	samples, _ = sampled(seen, func(i int) (f []float64) {
 		for c := range changeChannels {
 			var of []float64
 			for _, row := range m[i : i+windowLength] {
@@ -132,7 +120,7 @@ func changeWindows(seen []observation) (samples []classify.Sample) {
 			}
 			f = append(f, summary(of)...)
 		}
-		samples = append(samples, classify.Sample{Features: f, Positive: 2*live > windowLength})
-	}
+		return f
+	})
 	return samples
 }

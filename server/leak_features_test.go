@@ -160,6 +160,11 @@ func summary(of []float64) []float64 {
 // where most of it is live. Windows with pictures of the loop are left out and
 // counted.
 func windows(seen []observation, m []measured) (samples []classify.Sample, loops int) {
+	return sampled(seen, func(i int) []float64 { return featuresOf(m[i : i+windowLength]) })
+}
+
+// sampled does the same with the features of the windows that begin at i.
+func sampled(seen []observation, features func(i int) []float64) (samples []classify.Sample, loops int) {
 	for i := windowLength; i+windowLength <= len(seen); i += windowLength {
 		live, loop := 0, 0
 		for _, o := range seen[i : i+windowLength] {
@@ -174,7 +179,7 @@ func windows(seen []observation, m []measured) (samples []classify.Sample, loops
 			loops++
 			continue
 		}
-		samples = append(samples, classify.Sample{Features: featuresOf(m[i : i+windowLength]), Positive: 2*live > windowLength})
+		samples = append(samples, classify.Sample{Features: features(i), Positive: 2*live > windowLength})
 	}
 	return samples, loops
 }

@@ -25,7 +25,7 @@ func FuzzViewer(f *testing.F) {
 	s.show(&picture.Result{JPEG: []byte("jpeg"), WebP: []byte("webp")}, event.FrameInfo{})
 	f.Fuzz(func(t *testing.T, path, query, accept, match, origin, forwarded string) {
 		if path != pathLatest && path != pathJPEG && path != pathWebP && path != "/status" {
-			t.Skip()
+			t.Skip("not a path of the feed")
 		}
 		r := httptest.NewRequest("GET", "http://feed.example/", nil)
 		r.URL.Path, r.URL.RawQuery, r.RemoteAddr = path, query, "10.0.0.2:80"

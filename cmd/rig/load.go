@@ -65,7 +65,7 @@ type crowdFlags struct {
 	FreezeAfter time.Duration `placeholder:"TIME" help:"A picture older than this counts as frozen (default: two periods)."`
 	Seed        uint64        `placeholder:"N" help:"Seed of the crowd and of the simulated room; 0 draws one and prints it."`
 	AllowRun    bool          `help:"Let steps of the profile run programs."`
-	Objective   string        `placeholder:"LIST" help:"What must hold, separated by commas (default: errors == 0, age.p99 < 4.5s). A missed objective ends with exit code 3."`
+	Objective   []string      `sep:"none" placeholder:"LIST" help:"What must hold, separated by commas or given again (default: errors == 0, age.p99 < 4.5s). A missed objective ends with exit code 3."`
 }
 
 type loadRunCmd struct {
@@ -193,9 +193,9 @@ func (f *crowdFlags) config() (loadtest.Config, error) {
 	cfg.Conditional = cfg.Conditional && !f.NoETag
 	cfg.Reconnect = cfg.Reconnect || f.Reconnect
 	cfg.Resume = cfg.Resume || f.Resume
-	if f.Objective != "" {
+	if all := strings.Join(f.Objective, ","); all != "" {
 		var err error
-		if cfg.Objectives, err = loadtest.ParseObjectives(f.Objective); err != nil {
+		if cfg.Objectives, err = loadtest.ParseObjectives(all); err != nil {
 			return cfg, cli.Usage(err)
 		}
 	}
@@ -371,7 +371,7 @@ func (f *crowdFlags) probe(ctx context.Context, text io.Writer, cfg *loadtest.Co
 // probeChanges asks whether the server has changes, where they are what viewers
 // want.
 func (f *crowdFlags) probeChanges(ctx context.Context, client *http.Client, cfg *loadtest.Config) error {
-	if cfg.Protocol != loadtest.Stream && cfg.Protocol != loadtest.Delta {
+	if !cfg.Protocol.Decodes() {
 		return nil
 	}
 	target, err := url.Parse(cfg.TargetURL)

@@ -90,7 +90,8 @@ func startLoadFeed(ctx context.Context, std cli.IO, seed uint64, protocol loadte
 		return fail(err)
 	}
 	live := make(chan struct{})
-	parts.Go(func() { f.follow(running, live) })
+	admin := "http://" + f.server.settings.Admin // each start of the server has the same
+	parts.Go(func() { f.follow(running, admin, live) })
 	parts.Go(func() { _ = f.device.run(running) }) // it ends with its context
 	select {
 	case <-live:
@@ -102,12 +103,12 @@ func startLoadFeed(ctx context.Context, std cli.IO, seed uint64, protocol loadte
 	}
 }
 
-// follow keeps the truth about what the public is shown, over restarts of the
-// server. live is closed with the first live picture.
-func (f *loadFeed) follow(ctx context.Context, live chan<- struct{}) {
+// follow keeps the truth about what the public is shown, as the private side at
+// address tells it, over restarts of the server. live is closed with the first live picture.
+func (f *loadFeed) follow(ctx context.Context, address string, live chan<- struct{}) {
 	for ctx.Err() == nil {
 		dialling, cancel := context.WithTimeout(ctx, 2*time.Second)
-		admin, err := remote.Dial(dialling, remote.Config{Admin: "http://" + f.server.settings.Admin})
+		admin, err := remote.Dial(dialling, remote.Config{Admin: address})
 		cancel()
 		if err != nil {
 			_ = pause(ctx, 50*time.Millisecond)

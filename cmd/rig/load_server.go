@@ -152,7 +152,7 @@ func newServerProcess(errors io.Writer, protocol loadtest.Protocol) (*serverProc
 	}
 	return &serverProcess{ca: ca, errors: errors, settings: serverSettings{
 		HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0", Certificate: cert.Certificate, Key: key, Token: server.NewToken(),
-		HTTP2: protocol == loadtest.H2, Deltas: protocol == loadtest.Stream || protocol == loadtest.Delta,
+		HTTP2: protocol == loadtest.H2, Deltas: protocol.Decodes(),
 	}}, nil
 }
 
@@ -202,11 +202,7 @@ func (p *serverProcess) start(ctx context.Context) error {
 	}()
 	select {
 	case r := <-ready:
-		// The first start finds free ports. A later one gets those it asks for, and
-		// others read them meanwhile.
-		if p.settings.HTTPS != r.HTTPS || p.settings.Admin != r.Admin {
-			p.settings.HTTPS, p.settings.Admin = r.HTTPS, r.Admin
-		}
+		p.settings.HTTPS, p.settings.Admin = r.HTTPS, r.Admin
 		p.cmd, p.gone = cmd, gone
 		return nil
 	case <-gone:

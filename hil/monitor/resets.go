@@ -65,7 +65,16 @@ func (l Loop) String() string {
 
 var banner = regexp.MustCompile(`rst:0x([0-9a-f]{1,2}) \(([A-Z0-9_]{1,32})\),boot:0x[0-9a-f]{1,2} \(`)
 
-func isBanner(text string) bool { return strings.Contains(text, "rst:0x") && banner.MatchString(text) }
+func isBanner(text string) bool { return bannerIn(text) != nil }
+
+// bannerIn returns the parts of a banner, nil if there is none. Nearly all lines
+// are none, which is cheap to see.
+func bannerIn(text string) []string {
+	if !strings.Contains(text, "rst:0x") {
+		return nil
+	}
+	return banner.FindStringSubmatch(text)
+}
 
 // resets watches for loops.
 type resets struct {
@@ -112,11 +121,7 @@ var signs = []struct {
 
 // see takes a line. It is true when that makes, or prolongs, a loop worth a report.
 func (r *resets) see(at time.Time, text string) (Loop, bool) {
-	if !strings.Contains(text, "rst:0x") { // nearly all lines; cheap
-		r.clue(text)
-		return Loop{}, false
-	}
-	m := banner.FindStringSubmatch(text)
+	m := bannerIn(text)
 	if m == nil {
 		r.clue(text)
 		return Loop{}, false

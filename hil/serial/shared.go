@@ -70,19 +70,19 @@ var _ hil.Port = (*Shared)(nil)
 // sharedQueue is how many bytes wait for the owner: at 3 Mbaud, 14 s.
 const sharedQueue = 4 << 20
 
-// BaudError is a speed that a port refused when it was opened.
+// BaudError is a speed that a port refused when it was opened. Err names the port.
 type BaudError struct {
 	Baud int
 	Err  error
 }
 
-func (e *BaudError) Error() string { return fmt.Sprintf("set baud %d: %v", e.Baud, e.Err) }
+func (e *BaudError) Error() string { return e.Err.Error() }
 func (e *BaudError) Unwrap() error { return e.Err }
 
 // NewShared opens a port to share. ctx bounds the opening only.
 func NewShared(ctx context.Context, cfg SharedConfig) (*Shared, error) {
 	if cfg.Baud < 0 {
-		return nil, &BaudError{cfg.Baud, errors.New("it is no speed")}
+		return nil, &BaudError{cfg.Baud, fmt.Errorf("set baud: %d is no speed", cfg.Baud)}
 	}
 	cfg.Request.Yields = true
 	s := &Shared{cfg: cfg, rx: bytequeue.New(sharedQueue), turn: make(chan struct{}, 1), baud: cmp.Or(cfg.Baud, hil.DefaultBaud)}

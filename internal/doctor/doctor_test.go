@@ -120,8 +120,10 @@ func feed(t *testing.T) *server.Server {
 	done := make(chan struct{})
 	go func() { defer close(done); srv.Direct(t.Context()) }()
 	t.Cleanup(func() { <-done })
-	for srv.Truth().Published == 0 {
-		time.Sleep(time.Millisecond)
+	for begun := time.Now(); srv.Truth().Published == 0; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > 30*time.Second {
+			t.Fatal("nothing was published within 30 s")
+		}
 	}
 	return srv
 }
