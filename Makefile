@@ -84,8 +84,8 @@ test: deps firmware-test ## all tests, with the race detector where it helps
 race: ## the tests of everything concurrent, with the race detector, without the cache
 	$(GO) test -race -count=1 ./...
 
-fuzz: ## every fuzz target for FUZZTIME (5s)
-	./scripts/fuzz.sh $${FUZZTIME:-5s}
+fuzz: ## every fuzz target for FUZZTIME (5000x: the same inputs each time; 10m: explore)
+	./scripts/fuzz.sh $${FUZZTIME:-5000x}
 
 bench: ## all benchmarks, and the figures that need virtual time
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -238,7 +238,8 @@ func (u *unit) readLines(d *debugInfo, e *dwarf.Entry) error {
 		if n == maxRows {
 			return ErrTooLarge
 		}
-		s.rows = append(s.rows, row{entry.Address, entry.File, entry.Line})
+		// A damaged line program can count below the first line.
+		s.rows = append(s.rows, row{entry.Address, entry.File, max(0, entry.Line)})
 		if !entry.EndSequence {
 			continue
 		}
