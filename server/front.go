@@ -269,7 +269,7 @@ func (f *front) loop(conn net.Conn) *loop {
 // hand gives a link to net/http, with what was read from it already.
 func (f *front) hand(l *link, pre []byte) {
 	f.forget(l)
-	h := &handed{Conn: l, link: l, pre: pre, given: pre}
+	h := &handed{Conn: l, link: l, pre: pre, given: pre, later: l.answered}
 	if l.tls == nil {
 		f.give(h)
 		return

@@ -16,6 +16,7 @@ type handed struct {
 	net.Conn // the link, or the TLS on it
 	link     *link
 	pre      []byte // read before, for net/http to read first
+	later    bool   // an answer has left on the connection, and nothing of pre has been read
 	// given is what net/http has of the request under way, ahead what it has of
 	// the one after: while a handler runs it reads a byte to notice a hang-up.
 	given, ahead []byte
@@ -45,6 +46,18 @@ func (h *handed) setState(s http.ConnState) {
 
 // Read implements net.Conn.
 func (h *handed) Read(p []byte) (int, error) {
+	// net/http looks at four bytes of every request but the first of a connection
+	// before it takes it up, and says nothing to one that ends sooner.
+	for h.later && len(h.pre) < 4 {
+		var b [4]byte
+		n, err := h.Conn.Read(b[len(h.pre):])
+		h.pre = append(h.pre, b[len(h.pre):][:n]...)
+		h.given = h.pre
+		if err != nil && len(h.pre) < 4 {
+			return 0, err
+		}
+	}
+	h.later = false
 	if len(h.pre) > 0 {
 		n := copy(p, h.pre)
 		h.pre = h.pre[n:]
@@ -93,6 +106,7 @@ func (h *handed) Close() error {
 		return nil
 	}
 	if h.back.Load() {
+		h.link.answered = true
 		h.link.front.park(h.link, h.link.front.times.idle)
 		return nil
 	}

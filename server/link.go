@@ -35,6 +35,7 @@ type link struct {
 	deadline int64 // while parked: Unix second after which it is over
 	fresh    bool  // parked and not looked at yet
 	hungUp   bool  // the other side sends no more: its end is behind what has arrived
+	answered bool  // at least once
 	turn     bool  // it has one of the front's turns to do a handshake
 	asked    atomic.Int64
 	ended    atomic.Bool
@@ -181,6 +182,7 @@ func (l *link) fast(h *fastHead, start time.Time, send func(*link, []byte) error
 		c.unchanged.Add(1)
 	}
 	c.audience.asked(&l.asked, start)
+	l.answered = true
 	err := send(l, answer)
 	c.took(time.Since(start))
 	return true, err
