@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -111,7 +112,11 @@ func TestFirmwareConsole(t *testing.T) {
 		// The server refuses what is no picture: failures and retries are lines too.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		out, _ := exec.CommandContext(ctx, hostFirmware(t), args...).Output() // exit code 1: no frame was accepted
+		out, err := exec.CommandContext(ctx, hostFirmware(t), args...).Output()
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) || ended.ExitCode() != 1 {
+			t.Fatalf("porthole-fw ended with %v, want exit code 1, as no frame is accepted", err)
+		}
 		kinds := map[console.Kind]int{}
 		for line := range strings.SplitSeq(strings.TrimSuffix(string(out), "\r\n"), "\r\n") {
 			l, ok := console.Parse(line)
