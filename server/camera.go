@@ -1,13 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"image"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -224,24 +224,23 @@ func badNotice(status int, text string) *problem {
 
 var errNotice = errors.New("not a notice")
 
-// parseNotice reads {"state":"off"} or {"state":"on"}, and nothing else.
+// parseNotice reads {"state":"off"} or {"state":"on"}, and nothing else: no other
+// field, none of another case, none twice.
 func parseNotice(body []byte) (off bool, err error) {
-	var n struct {
-		State *string `json:"state"`
-	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if d.Decode(&n) != nil || n.State == nil {
-		return false, errNotice
+	d := json.NewDecoder(bytes.NewReader(body))
+	for _, want := range []json.Token{json.Delim('{'), "state", nil, json.Delim('}')} {
+		got, err := d.Token()
+		switch {
+		case err != nil || want != nil && got != want:
+			return false, errNotice
+		case want == nil && got == wire.CameraOff:
+			off = true
+		case want == nil && got != wire.CameraOn:
+			return false, errNotice
+		}
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return false, errNotice
 	}
-	switch *n.State {
-	case wire.CameraOff:
-		return true, nil
-	case wire.CameraOn:
-		return false, nil
-	}
-	return false, errNotice
+	return off, nil
 }
